@@ -1,0 +1,86 @@
+/** What a run did, and what it says while it does it. */
+import type { Action } from '../plan/model.ts';
+import type { Layer, ObjectName } from '../vocabulary.ts';
+
+export type TargetResult =
+  /** Every layer agrees with the repository. */
+  | 'converged'
+  /** Nothing could be done: see the blockers of the plan. */
+  | 'blocked'
+  /** An action failed or timed out; the rest of that VM was left. */
+  | 'failed'
+  /** The run was told to stop before this VM was done. */
+  | 'interrupted'
+  /** Staged: takes effect at the next restart. */
+  | 'staged';
+
+export interface ActionOutcome {
+  readonly id: string;
+  readonly kind: Action['kind'];
+  readonly result: 'done' | 'failed' | 'not-started';
+  readonly milliseconds?: number;
+  /** Layer that lagged where it failed, and the system's own words. */
+  readonly laggingLayer?: Layer;
+  readonly reason?: string;
+  /** Code of errors.ts, or of the table of failures in docs/reference/errors.md. */
+  readonly code?: string;
+}
+
+export interface TargetOutcome {
+  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+  readonly result: TargetResult;
+  readonly actions: readonly ActionOutcome[];
+  /** Layers that were seen to agree in the final check. */
+  readonly verified: readonly Layer[];
+}
+
+export interface Outcome {
+  readonly targets: readonly TargetOutcome[];
+  readonly interrupted: boolean;
+  readonly summary: {
+    readonly converged: number;
+    readonly failed: number;
+    readonly blocked: number;
+    readonly staged: number;
+    readonly interrupted: number;
+    readonly unchanged: number;
+    readonly writes: number;
+    readonly milliseconds: number;
+  };
+}
+
+/** Progress, for a terminal, a plain log or JSON lines. */
+export type RunEvent =
+  | { readonly type: 'rendering'; readonly source: string }
+  | { readonly type: 'rendered'; readonly targets: number; readonly files: number; readonly revision: string }
+  | { readonly type: 'observing'; readonly server: string }
+  | { readonly type: 'observed'; readonly vms: number; readonly milliseconds: number }
+  | { readonly type: 'target-started'; readonly target: ObjectName }
+  | { readonly type: 'action-started'; readonly target: ObjectName; readonly action: Action }
+  /** What a wait sees: the first layer that does not agree yet, and the last reason that the system gave. */
+  | {
+      readonly type: 'waiting';
+      readonly target: ObjectName;
+      readonly action: Action;
+      readonly layer: Layer;
+      readonly reason?: string;
+    }
+  /** A layer came to agree. */
+  | {
+      readonly type: 'layer-reached';
+      readonly target: ObjectName;
+      readonly action: Action;
+      readonly layer: Layer;
+      readonly milliseconds: number;
+    }
+  | {
+      readonly type: 'action-done';
+      readonly target: ObjectName;
+      readonly action: Action;
+      readonly milliseconds: number;
+    }
+  | { readonly type: 'action-failed'; readonly target: ObjectName; readonly action: Action; readonly reason: string }
+  | { readonly type: 'target-done'; readonly target: ObjectName; readonly result: TargetResult }
+  | { readonly type: 'stopping'; readonly signal: string };
+
+export type OnRunEvent = (event: RunEvent) => void;

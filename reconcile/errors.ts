@@ -1,0 +1,394 @@
+/**
+ * What every failure of patchpanel is made of: a code, and from the code its exit status, whether a retry can help,
+ * and the remedy. `docs/reference/errors.md` is generated from this table.
+ */
+
+/** Exit codes of the command line; a Job's podFailurePolicy can tell them apart. */
+export const exitCodes = {
+  ok: 0,
+  error: 1,
+  changesPending: 2,
+  badInput: 3,
+  blocked: 4,
+  partlyFailed: 5,
+  lockHeld: 6,
+  stalePlan: 7,
+  interrupted: 8,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+interface ErrorRow {
+  readonly exit: ExitCode;
+  readonly retryable: boolean;
+  /** When it happens, one sentence for the reference page. */
+  readonly when: string;
+  /** What the user can do about it. */
+  readonly remedy: string;
+}
+
+const { error, badInput, blocked, lockHeld, stalePlan, interrupted } = exitCodes;
+
+/** The closed list of errors. Rows are sorted by code within their room. */
+export const errorTable = {
+  internal: {
+    exit: error,
+    retryable: false,
+    when: 'patchpanel met a state that its own code rules out.',
+    remedy: 'Report it with the output of the same command under --log-level debug.',
+  },
+
+  // --- command line
+  'cli/usage': {
+    exit: badInput,
+    retryable: false,
+    when: 'An option or argument is unknown, missing or malformed.',
+    remedy: 'See `patchpanel <verb> --help`.',
+  },
+  'cli/input': {
+    exit: badInput,
+    retryable: false,
+    when: 'A file or standard input that a verb reads is missing or unreadable.',
+    remedy: 'Check the path, or pipe the input in.',
+  },
+
+  // --- desired state: where it comes from
+  'source/not-found': {
+    exit: badInput,
+    retryable: false,
+    when: 'The folder, file or path of the desired state does not exist.',
+    remedy: 'Check the path, or --path for a git source.',
+  },
+  'source/empty': {
+    exit: badInput,
+    retryable: false,
+    when: 'The desired state holds no object at all; an empty render is never acted on.',
+    remedy: 'Check --path and that the files were committed.',
+  },
+  'source/too-large': {
+    exit: badInput,
+    retryable: false,
+    when: 'The repository, a file, or the number of files exceeds the limit.',
+    remedy: 'Point --path at the desired state, or raise the limit named in the message.',
+  },
+  'source/unsafe-path': {
+    exit: badInput,
+    retryable: false,
+    when: 'A path in the repository is a link, leaves the repository, or is not portable.',
+    remedy: 'Replace the link by the file it means.',
+  },
+  'source/unsupported-transport': {
+    exit: badInput,
+    retryable: false,
+    when: 'The git URL is not http or https (ssh, git, file).',
+    remedy: 'Use the https URL of the repository with a token, or clone it with git and pass the folder.',
+  },
+  'source/submodule': {
+    exit: badInput,
+    retryable: false,
+    when: 'The path is, or leads into, a git submodule.',
+    remedy:
+      'Point the source at the submodule repository itself, or clone with git --recurse-submodules and pass the folder.',
+  },
+  'git/unknown-ref': {
+    exit: badInput,
+    retryable: false,
+    when: 'The branch, tag or commit is not in the repository.',
+    remedy: 'Check --ref; a short commit needs at least 7 digits and must be on an advertised branch or tag.',
+  },
+  'git/unreachable': {
+    exit: error,
+    retryable: true,
+    when: 'The git host does not answer, or the connection broke.',
+    remedy: 'Check the URL, DNS, proxy variables and --ca-file; running again is safe.',
+  },
+  'git/timeout': {
+    exit: error,
+    retryable: true,
+    when: 'The git host did not finish in time.',
+    remedy: 'Raise --git-timeout, or check the host.',
+  },
+  'git/unauthorized': {
+    exit: error,
+    retryable: false,
+    when: 'The git host refused the credentials, or wants some.',
+    remedy: 'Give a token with read access: --git-token-file, or PATCHPANEL_GIT_TOKEN.',
+  },
+  'git/not-found': {
+    exit: badInput,
+    retryable: false,
+    when: 'The git host knows no such repository, or hides it from these credentials.',
+    remedy: 'Check the URL and what the token may read.',
+  },
+  'git/protocol': {
+    exit: error,
+    retryable: true,
+    when: 'The host answered something that is not git.',
+    remedy: 'Check that the URL is that of a repository.',
+  },
+
+  // --- desired state: what it says
+  'yaml/syntax': {
+    exit: badInput,
+    retryable: false,
+    when: 'A file is not valid YAML.',
+    remedy: 'Mend the place that the message shows.',
+  },
+  'yaml/duplicate-key': {
+    exit: badInput,
+    retryable: false,
+    when: 'A mapping has one key twice.',
+    remedy: 'Remove one of the two.',
+  },
+  'yaml/alias-bomb': {
+    exit: badInput,
+    retryable: false,
+    when: 'Aliases expand beyond the limit.',
+    remedy: 'Write the values out, or use Jsonnet.',
+  },
+  'schema/unknown-key': {
+    exit: badInput,
+    retryable: false,
+    when: 'An object has a key that the schema does not know.',
+    remedy: 'Remove it, or correct its spelling.',
+  },
+  'schema/invalid': {
+    exit: badInput,
+    retryable: false,
+    when: 'A value has the wrong type or form.',
+    remedy: 'See docs/reference/desired-state.md.',
+  },
+  'schema/unknown-kind': {
+    exit: badInput,
+    retryable: false,
+    when: 'A document is not of a kind that patchpanel knows.',
+    remedy:
+      'Use apiVersion patchpanel.dev/v1alpha1 and kind NetworkAttachments or Settings; keep other manifests out of --path.',
+  },
+  'desired/duplicate-target': {
+    exit: badInput,
+    retryable: false,
+    when: 'Two objects declare one VM.',
+    remedy: 'Merge them into one object.',
+  },
+  'desired/duplicate-name': {
+    exit: badInput,
+    retryable: false,
+    when: 'Two attachments of a VM have one name.',
+    remedy: 'Rename one of them.',
+  },
+  'desired/duplicate-mac': {
+    exit: badInput,
+    retryable: false,
+    when: 'One MAC address is declared twice in the fleet.',
+    remedy: 'Give each attachment a MAC of its own.',
+  },
+  'desired/name-collision': {
+    exit: badInput,
+    retryable: false,
+    when: 'Two attachment names of a VM hash to one pod interface name.',
+    remedy: 'Rename one of them.',
+  },
+  'desired/duplicate-settings': {
+    exit: badInput,
+    retryable: false,
+    when: 'There is more than one Settings object, or it is not at the root.',
+    remedy: 'Keep one, at the root of the desired state.',
+  },
+  'jsonnet/unavailable': {
+    exit: badInput,
+    retryable: false,
+    when: 'A .jsonnet file is to be rendered, but the Jsonnet addon is not installed.',
+    remedy:
+      'Install cmake and a C++17 compiler, then run `npm install @hanazuki/node-jsonnet`; or use the container image; or commit YAML.',
+  },
+  'jsonnet/syntax': {
+    exit: badInput,
+    retryable: false,
+    when: 'A Jsonnet file does not parse.',
+    remedy: 'Mend the place that the message shows.',
+  },
+  'jsonnet/runtime': {
+    exit: badInput,
+    retryable: false,
+    when: 'A Jsonnet file fails while it is evaluated.',
+    remedy: 'Follow the trace in the message.',
+  },
+  'jsonnet/timeout': {
+    exit: badInput,
+    retryable: false,
+    when: 'A Jsonnet file did not finish in time.',
+    remedy: 'Look for an endless recursion, or raise --jsonnet-timeout.',
+  },
+  'jsonnet/memory': {
+    exit: badInput,
+    retryable: false,
+    when: 'A Jsonnet file needed more memory than allowed.',
+    remedy: 'Look for an endless recursion, or raise --jsonnet-memory.',
+  },
+  'jsonnet/import': {
+    exit: badInput,
+    retryable: false,
+    when: 'An import leaves the repository, is missing, or is not a plain path.',
+    remedy: 'Import only files of the repository, by relative path, or the library by its name.',
+  },
+
+  // --- cluster
+  'cluster/config': {
+    exit: badInput,
+    retryable: false,
+    when: 'The kubeconfig is missing, unreadable, or has no such context.',
+    remedy: 'Check --kubeconfig, KUBECONFIG and --context.',
+  },
+  'cluster/unreachable': {
+    exit: error,
+    retryable: true,
+    when: 'The API server does not answer.',
+    remedy: 'Check the server address and the network; running again is safe.',
+  },
+  'cluster/unauthorized': {
+    exit: error,
+    retryable: false,
+    when: 'The API server refused the credentials (401).',
+    remedy: 'Renew the token or certificate of the kubeconfig.',
+  },
+  'cluster/forbidden': {
+    exit: error,
+    retryable: false,
+    when: 'The credentials lack a permission (403).',
+    remedy: 'Grant the permission named in the message; docs/reference/rbac.md lists all that are needed.',
+  },
+  'cluster/api': {
+    exit: error,
+    retryable: true,
+    when: 'The API server answered with an error.',
+    remedy: 'Read the message; running again is safe.',
+  },
+  'cluster/conflict': {
+    exit: error,
+    retryable: true,
+    when: 'Another writer changed the object at the same time.',
+    remedy: 'Run again: patchpanel plans afresh from what is there.',
+  },
+  'cluster/no-kubevirt': {
+    exit: error,
+    retryable: false,
+    when: 'The cluster serves no kubevirt.io/v1.',
+    remedy: 'Install KubeVirt, or check --context.',
+  },
+  'cluster/exec': {
+    exit: error,
+    retryable: true,
+    when: 'A command in a container could not be run.',
+    remedy: 'Check the pod and the permission for pods/exec; --domain-xml never does without.',
+  },
+
+  // --- what is read from the cluster or from a pipe
+  'multus/annotation': {
+    exit: error,
+    retryable: false,
+    when: 'A networks annotation can not be parsed.',
+    remedy: 'Correct the annotation; write JSON with name, namespace and interface.',
+  },
+  'multus/status': {
+    exit: error,
+    retryable: false,
+    when: 'A network-status annotation can not be parsed.',
+    remedy: 'It is written by Multus: look at the log of the Multus pod on that node.',
+  },
+  'libvirt/xml': {
+    exit: error,
+    retryable: false,
+    when: 'The input is not the XML of a libvirt domain.',
+    remedy: 'Pipe the output of `virsh dumpxml DOMAIN` in.',
+  },
+
+  // --- plan and apply
+  'plan/blocked': {
+    exit: blocked,
+    retryable: false,
+    when: 'Something stands in the way of a change; nothing was written for that VM.',
+    remedy: 'Each blocker names its way out.',
+  },
+  'plan/format': {
+    exit: badInput,
+    retryable: false,
+    when: 'A plan file is not a plan, or of another version.',
+    remedy: 'Make it with `patchpanel plan -o json`.',
+  },
+  'plan/stale': {
+    exit: stalePlan,
+    retryable: false,
+    when: 'What the plan was made from has changed since.',
+    remedy: 'Make a new plan and look at it.',
+  },
+  'apply/lock-held': {
+    exit: lockHeld,
+    retryable: true,
+    when: 'Another run holds the lock.',
+    remedy: 'Wait for it, or see who holds it in the message.',
+  },
+  'apply/interrupted': {
+    exit: interrupted,
+    retryable: true,
+    when: 'The run was told to stop; what was in flight was finished.',
+    remedy: 'Run again: it goes on from what is there.',
+  },
+
+  // --- sandbox
+  'sandbox/port': {
+    exit: error,
+    retryable: true,
+    when: 'The sandbox can not listen on the port.',
+    remedy: 'Choose another with --port, or 0 for any free one.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** A place in a source file; line and column count from 1. */
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface ErrorDetails {
+  readonly position?: Position;
+  /** The source line at {@link ErrorDetails.position}, shown with a caret under the column. */
+  readonly sourceLine?: string;
+  /** Replaces the remedy of the table where more is known. */
+  readonly remedy?: string;
+  readonly cause?: unknown;
+}
+
+/** A failure that patchpanel expected: shown as message and remedy, never with a stack trace. */
+export class PatchpanelError extends Error {
+  readonly code: ErrorCode;
+  readonly position: Position | undefined;
+  readonly sourceLine: string | undefined;
+  readonly remedy: string;
+  readonly exitCode: ExitCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    const row: ErrorRow = errorTable[code];
+    this.name = 'PatchpanelError';
+    this.code = code;
+    this.position = details.position;
+    this.sourceLine = details.sourceLine;
+    this.remedy = details.remedy ?? row.remedy;
+    this.exitCode = row.exit;
+    this.retryable = row.retryable;
+  }
+}
+
+/** Several failures found in one pass, such as all faults of a repository; the exit code is that of the first. */
+export class PatchpanelErrors extends AggregateError {
+  declare readonly errors: PatchpanelError[];
+  constructor(errors: readonly PatchpanelError[]) {
+    super(errors, `${errors.length} problems found`);
+    this.name = 'PatchpanelErrors';
+  }
+}

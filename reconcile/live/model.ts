@@ -1,0 +1,164 @@
+/** The live state: what the cluster says of each VM, layer by layer, reduced to the fields that planning needs. */
+
+import type { LiveDomain } from '../systems/libvirt-domain.ts';
+import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
+import type { NetworkStatus } from '../systems/multus-status.ts';
+import type { LinkState, ObjectName } from '../vocabulary.ts';
+
+/** How a NIC of a VM or VMI is bound; `plugin` covers `binding.name`, `other` what patchpanel has no word for. */
+export type LiveBinding = 'bridge' | 'sriov' | 'masquerade' | 'plugin' | 'other';
+
+/** A NIC of a VM template or VMI spec: the interface joined with the network of its name. */
+export interface SpecNic {
+  readonly name: string;
+  readonly binding: LiveBinding;
+  /** `""` is read as `up`. */
+  readonly state: LinkState | 'absent';
+  /** Lower case, colons. */
+  readonly mac?: string;
+  readonly model?: string;
+  /** Qualified NAD of a Multus network; undefined for the pod network. */
+  readonly network?: ObjectName;
+  /** The pod network, or Multus with `default: true`: off limits. */
+  readonly isDefault: boolean;
+}
+
+/** A NIC of VMI status. */
+export interface StatusNic {
+  readonly name: string;
+  readonly mac?: string;
+  readonly podInterfaceName?: string;
+  readonly guestInterfaceName?: string;
+  /** `infoSource`, split into a set. */
+  readonly sources: readonly ('domain' | 'guest-agent' | 'multus-status')[];
+  readonly linkState?: LinkState;
+}
+
+export interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** What a forecast of PCIe ports needs of a VM template or VMI spec (see systems/kubevirt-ports.ts). */
+export interface HardwareFacts {
+  readonly memoryBytes?: number;
+  readonly machineType?: string;
+  readonly architecture?: string;
+  /** Disks on the virtio bus, each a PCIe device. */
+  readonly virtioDisks: number;
+  readonly hostDevices: number;
+  readonly gpus: number;
+  readonly virtioInputs: number;
+  readonly watchdog: boolean;
+  readonly rng: boolean;
+  /** `autoattachMemBalloon`; true where unset. */
+  readonly balloon: boolean;
+  readonly disableHotplug: boolean;
+  readonly rootComplexAnnotation: boolean;
+  readonly topologyVersion?: string;
+  readonly slotCount?: string;
+}
+
+export interface LiveVmi {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly phase: string;
+  readonly deleting: boolean;
+  readonly nodeName?: string;
+  readonly nics: readonly SpecNic[];
+  readonly status: readonly StatusNic[];
+  readonly conditions: readonly Condition[];
+  /** `status.migrationState` is there and neither completed nor failed. */
+  readonly migrating: boolean;
+  readonly hardware: HardwareFacts;
+  /** `status.launcherContainerImageVersion` or the like, such as `v1.9.0`, where known. */
+  readonly launcherVersion?: string;
+}
+
+export interface LivePod {
+  readonly name: string;
+  readonly uid: string;
+  readonly phase: string;
+  readonly ready: boolean;
+  readonly nodeName?: string;
+  readonly deleting: boolean;
+  /** Elements of the networks annotation, or why it can't be parsed. */
+  readonly networks: readonly NetworkSelectionElement[] | { readonly problem: string };
+  readonly status: readonly NetworkStatus[] | { readonly problem: string };
+}
+
+/** The domain layer: read, or why it was not. */
+export type DomainReading =
+  | { readonly kind: 'read'; readonly domain: LiveDomain }
+  | {
+      readonly kind: 'unread';
+      readonly why: 'not-asked' | 'not-running' | 'forbidden' | 'failed';
+      readonly message?: string;
+    };
+
+/** Another tool that writes the VM's network lists, found in managedFields, labels or annotations. */
+export interface OtherManager {
+  /** `Argo CD`, `Flux`, `Helm`, or the name of a field manager. */
+  readonly tool: string;
+  /** How it was found, for the message. */
+  readonly evidence: string;
+}
+
+export interface LiveVm extends ObjectName {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly deleting: boolean;
+  readonly nics: readonly SpecNic[];
+  /** Names that patchpanel attached: the annotation of systems/patchpanel.ts. */
+  readonly owned: readonly string[];
+  /** `patchpanel.dev/shared-ownership: acknowledged`. */
+  readonly sharedOwnershipAcknowledged: boolean;
+  readonly otherManagers: readonly OtherManager[];
+  /** Name of the VirtualMachinePool that owns the VM. */
+  readonly pool?: string;
+  readonly conditions: readonly Condition[];
+  readonly hardware: HardwareFacts;
+  readonly vmi?: LiveVmi;
+  readonly pod?: LivePod;
+  readonly domain: DomainReading;
+}
+
+/** A NetworkAttachmentDefinition; `problem` says why a plug into it would fail. */
+export interface LiveNetwork extends ObjectName {
+  readonly uid: string;
+  /** Type of the interface plugin, such as `bridge`. */
+  readonly pluginType?: string;
+  readonly resourceName?: string;
+  readonly problem?: string;
+}
+
+/** How a change of a running VM reaches the pod. */
+export type Delivery =
+  /** The dynamic-networks controller plugs the pod in place. */
+  | 'in-place'
+  /** KubeVirt migrates the VM to a pod that has the change. */
+  | 'migration';
+
+export interface ClusterFacts {
+  readonly server: string;
+  readonly delivery: Delivery;
+  /** How the delivery was found out, for the plan: "DaemonSet kube-system/dynamic-networks-controller-ds". */
+  readonly deliveryEvidence: string;
+  readonly kubevirtVersion?: string;
+  /** `workloadUpdateMethods` holds LiveMigrate; undefined where the KubeVirt CR can't be read. */
+  readonly liveMigrateEnabled?: boolean;
+  /** Registered binding plugins; undefined where the KubeVirt CR can't be read. */
+  readonly bindingPlugins?: readonly string[];
+}
+
+export interface LiveState {
+  readonly cluster: ClusterFacts;
+  /** By `namespace/name`; the VMs that were asked for. */
+  readonly vms: ReadonlyMap<string, LiveVm>;
+  /** By `namespace/name`; the NADs of the namespaces that are referred to. */
+  readonly networks: ReadonlyMap<string, LiveNetwork>;
+  /** MACs of NICs of all VMs that were listed, to find one that is taken: MAC -> `namespace/name/nic`. */
+  readonly macs: ReadonlyMap<string, string>;
+}

@@ -1,0 +1,162 @@
+/**
+ * The plan: a value, versioned and byte-stable. Made from equal inputs it has equal bytes; keys are in the order of
+ * these declarations, lists in the order that each says.
+ */
+import type { SourceIdentity } from '../desired/model.ts';
+import type { Difference } from '../diff/model.ts';
+import type { Position } from '../errors.ts';
+import type { Delivery } from '../live/model.ts';
+import type { Binding, Json, LinkState, ObjectName } from '../vocabulary.ts';
+
+export const planVersion = 'patchpanel.dev/plan/v1alpha1';
+
+/** An attachment as a plug writes it. */
+export interface PlannedAttachment {
+  readonly name: string;
+  readonly network: ObjectName;
+  readonly binding: Binding;
+  readonly state: LinkState;
+  readonly mac?: string;
+  readonly model?: string;
+}
+
+interface ActionBase {
+  /** `namespace/name/1`, counted within the VM in the order of execution. */
+  readonly id: string;
+  /** Ids that must be done before; within the VM the previous action is implied. */
+  readonly after: readonly string[];
+}
+
+export type Action =
+  | (ActionBase & {
+      readonly kind: 'plug';
+      /** One in place; all that one migration brings otherwise. */
+      readonly attachments: readonly PlannedAttachment[];
+      readonly delivery: Delivery;
+      /** Index of the PCIe root port that libvirt will choose, by attachment, where the live XML was read. */
+      readonly ports?: Readonly<Record<string, number>>;
+    })
+  | (ActionBase & { readonly kind: 'unplug'; readonly attachments: readonly string[]; readonly delivery: Delivery })
+  | (ActionBase & { readonly kind: 'link'; readonly attachment: string; readonly state: LinkState })
+  | (ActionBase & {
+      readonly kind: 'swap';
+      readonly attachment: string;
+      readonly from: ObjectName;
+      readonly to: ObjectName;
+    })
+  /** Nothing to write: a change that is already on its way is followed to its end. */
+  | (ActionBase & {
+      readonly kind: 'follow';
+      readonly attachment: string;
+      readonly until: 'plugged' | 'gone' | 'link' | 'swapped';
+    })
+  /** One edit of the template of a stopped VM, or of a running one where `restart` is `stage`. */
+  | (ActionBase & {
+      readonly kind: 'edit-template';
+      readonly put: readonly PlannedAttachment[];
+      readonly remove: readonly string[];
+      /** The VM runs: the edit takes effect at its next restart. */
+      readonly staged: boolean;
+    })
+  /** Drops names from the ownership record of attachments that are gone. */
+  | (ActionBase & { readonly kind: 'release'; readonly attachments: readonly string[] });
+
+/** Why an action can't run. `code` is stable; docs/reference/blockers.md lists all. */
+export interface Blocker {
+  readonly code: BlockerCode;
+  /** Undefined where the whole VM is blocked. */
+  readonly attachment?: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export type BlockerCode =
+  | 'vm-not-found'
+  | 'vm-deleting'
+  | 'vm-migrating'
+  | 'vm-paused'
+  | 'vm-starting'
+  | 'vm-not-ready'
+  | 'vm-pool'
+  | 'shared-ownership'
+  | 'default-network'
+  | 'needs-restart'
+  | 'not-migratable'
+  | 'no-delivery'
+  | 'not-unpluggable'
+  | 'ordinal-names'
+  | 'one-way-absent'
+  | 'pending-plug'
+  | 'no-ports'
+  | 'network-missing'
+  | 'network-invalid'
+  | 'mac-taken'
+  | 'mac-invalid'
+  | 'name-collision'
+  | 'foreign-nic'
+  | 'port-count';
+
+/** Something the reader should know that stops nothing. */
+export interface Note {
+  readonly code: string;
+  readonly attachment?: string;
+  readonly message: string;
+}
+
+/** Ports of one VM, for the port strip of the plan. */
+export interface PlanPorts {
+  /** `xml`: counted; `forecast`: computed from KubeVirt's formula, then `free` is the lower bound. */
+  readonly basis: 'xml' | 'forecast';
+  readonly free: number;
+  /** Upper bound of a forecast; equal to `free` for XML. */
+  readonly freeAtMost: number;
+  readonly needed: number;
+  readonly freed: number;
+  /** Only where the XML was read: every root port in index order, and what this plan makes of it. */
+  readonly strip?: readonly {
+    readonly index: number;
+    readonly state: 'used' | 'freed' | 'taken' | 'free' | 'not-hotpluggable';
+    readonly device?: string;
+  }[];
+}
+
+export type RunState = 'running' | 'stopped' | 'starting' | 'migrating' | 'paused' | 'missing';
+
+export interface TargetPlan {
+  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+  readonly uid?: string;
+  readonly position: Position;
+  readonly runState: RunState;
+  readonly differences: readonly Difference[];
+  readonly actions: readonly Action[];
+  readonly blockers: readonly Blocker[];
+  readonly notes: readonly Note[];
+  readonly ports?: PlanPorts;
+  /** Names of NICs that are neither declared nor owned. */
+  readonly unmanaged: readonly string[];
+  /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */
+  readonly read: { readonly digest: string; readonly fields: Json };
+}
+
+export interface Plan {
+  readonly version: typeof planVersion;
+  readonly source: SourceIdentity;
+  readonly cluster: {
+    readonly server: string;
+    readonly delivery: Delivery;
+    readonly deliveryEvidence: string;
+    readonly kubevirtVersion?: string;
+  };
+  readonly settings: { readonly maxInFlight: number };
+  /** Sorted by namespace and name; VMs without differences, actions, blockers or notes are only counted. */
+  readonly targets: readonly TargetPlan[];
+  readonly summary: {
+    readonly vms: number;
+    readonly unchanged: number;
+    readonly changed: number;
+    readonly blocked: number;
+    readonly plugs: number;
+    readonly unplugs: number;
+    readonly others: number;
+  };
+}

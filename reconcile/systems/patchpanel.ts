@@ -1,0 +1,10 @@
+/** The names that patchpanel itself writes on objects of the cluster. */
+
+/** On a VM: JSON list, sorted, of the attachments that patchpanel plugged and may therefore unplug. */
+export const ownedAnnotation = 'patchpanel.dev/owned-attachments';
+
+/** On a VM, value `acknowledged`: its owner knows that another tool writes the same lists. */
+export const sharedOwnershipAnnotation = 'patchpanel.dev/shared-ownership';
+
+/** `fieldManager` of every write. */
+export const fieldManager = 'patchpanel';
