@@ -1,0 +1,192 @@
+/**
+ * How many PCIe root ports KubeVirt gives a domain when it is first defined, and so a forecast of how many NICs can
+ * still be plugged. Live domain XML is the truth; this serves where it can't be read, and before a restart.
+ *
+ * Rests on KubeVirt v1.9.0's launcher and its documented PCI topology versions:
+ * v1 (launchers up to v1.5): free slots up to four NICs, held by placeholder NICs that take buses right after the NICs.
+ * v2 (v1.6.0-1.6.3, v1.7.0-1.7.1): more slots by memory, all held by placeholders, which moved the disks behind them.
+ * v3 (v1.6.4, v1.7.2, v1.8 and later): placeholders as v1, the rest appended as ports behind all devices.
+ * libvirt adds one spare port by itself when it places the devices.
+ */
+
+/** What the count depends on, of a VM template or VMI spec. */
+export interface PortFacts {
+  readonly memoryBytes?: number;
+  readonly machineType?: string;
+  readonly architecture?: string;
+  /** Disks on the virtio bus, each a PCIe device. */
+  readonly virtioDisks: number;
+  readonly hostDevices: number;
+  readonly gpus: number;
+  readonly virtioInputs: number;
+  readonly watchdog: boolean;
+  readonly rng: boolean;
+  readonly balloon: boolean;
+  /** Without it the domain has a SCSI controller, which takes a port. */
+  readonly disableHotplug: boolean;
+  readonly rootComplexAnnotation: boolean;
+  readonly topologyVersion?: string;
+  /** Value of the slot-count annotation. */
+  readonly slotCount?: string;
+}
+
+/** How a launcher spreads the ports it reserves. */
+export type PortScheme = 'v1' | 'v2' | 'v3';
+
+/** Memory above this many bytes gets the larger default. */
+const smallMemoryBytes = 2_147_483_648;
+/** Highest index of a PCI controller that KubeVirt appends. */
+const lastControllerIndex = 31;
+const minimumNicSlots = 4;
+
+/** Ports that a domain is defined with, by what they are for. */
+export interface PortLayout {
+  /** Held free by placeholder NICs, right behind the boot NICs. */
+  readonly placeholders: number;
+  /** Appended behind all devices; before the limit of controller indexes. */
+  readonly extra: number;
+  /** libvirt's own; 0 where the machine takes none. */
+  readonly spare: number;
+  /** What KubeVirt counts as in use at boot, NICs included. */
+  readonly inUse: number;
+}
+
+const noPorts: PortLayout = { placeholders: 0, extra: 0, spare: 0, inUse: 0 };
+
+/** Whether KubeVirt reserves ports for this architecture and machine type. */
+export function supportsPcieHotplug(facts: Pick<PortFacts, 'architecture' | 'machineType'>): boolean {
+  const architecture = facts.architecture ?? '';
+  if (architecture !== '' && architecture !== 'amd64' && architecture !== 'arm64') return false;
+  const machine = facts.machineType;
+  return machine === undefined || machine.includes('q35') || machine.startsWith('virt');
+}
+
+/**
+ * The slot-count annotation as a number; undefined where it is missing.
+ * Go's Atoi reads it: an optional sign and decimal digits, nothing else. `invalid` keeps the domain from starting.
+ */
+export function parseSlotCount(value: string | undefined): number | 'invalid' | undefined {
+  if (value === undefined) return undefined;
+  return /^[+-]?\d+$/.test(value) ? Number(value) : 'invalid';
+}
+
+/**
+ * The ports of a domain at its definition with `nics` entries in the VMI spec (SR-IOV and absent ones count too).
+ * An invalid slot count counts as none: such a VM does not start.
+ */
+export function portLayout(facts: PortFacts, nics: number, scheme: PortScheme = 'v3'): PortLayout {
+  if (!supportsPcieHotplug(facts)) return noPorts;
+  const inUse = nics + otherDevices(facts);
+  if (facts.rootComplexAnnotation) return { ...noPorts, inUse };
+  const large = (facts.memoryBytes ?? 0) > smallMemoryBytes;
+  const wanted = large ? Math.max(16 - inUse, 6) : Math.max(8 - inUse, 3);
+  const slots = parseSlotCount(facts.slotCount);
+  const fromMinimum = nics === 0 ? 0 : Math.max(0, minimumNicSlots - nics);
+  // Launchers of the first two schemes do not read the annotation.
+  if (scheme === 'v1') return { placeholders: fromMinimum, extra: 0, spare: 1, inUse };
+  if (scheme === 'v2') return { placeholders: wanted, extra: 0, spare: 1, inUse };
+  const placeholders = typeof slots === 'number' ? Math.max(0, slots - nics) : fromMinimum;
+  // On v3 the ports behind boot devices, the placeholders and the spare are there before any is appended.
+  const before = inUse - busZeroDevices + placeholders + 1;
+  const extra = Math.min(Math.max(0, wanted - placeholders), Math.max(0, lastControllerIndex - before));
+  return { placeholders, extra, spare: 1, inUse };
+}
+
+/** The absent USB controller, which KubeVirt counts although it has no address. */
+const busZeroDevices = 1;
+
+/** Devices besides NICs that KubeVirt counts before libvirt placed anything. */
+function otherDevices(facts: PortFacts): number {
+  const controllers = 1 + 1 + (facts.disableHotplug ? 0 : 1); // usb (model none), virtio-serial, scsi
+  return (
+    controllers +
+    facts.virtioDisks +
+    facts.virtioInputs +
+    facts.hostDevices +
+    facts.gpus +
+    (facts.watchdog ? 1 : 0) +
+    (facts.rng ? 1 : 0) +
+    (facts.balloon ? 1 : 0)
+  );
+}
+
+/**
+ * The schemes that a launcher of this version may follow; all of them where the version is unknown. The version may
+ * stand in an image reference, as in `launcherContainerImageVersion`.
+ */
+export function portSchemes(launcherVersion?: string): readonly PortScheme[] {
+  const found = launcherVersion
+    ?.match(/v?(\d+)\.(\d+)\.(\d+)/g)
+    ?.at(-1)
+    ?.match(/(\d+)\.(\d+)\.(\d+)/);
+  if (!found) return ['v1', 'v2', 'v3'];
+  const [major, minor, patch] = found.slice(1).map(Number) as [number, number, number];
+  if (major !== 1) return major < 1 ? ['v1'] : ['v3'];
+  if (minor <= 5) return ['v1'];
+  if (minor === 6) return [patch <= 3 ? 'v2' : 'v3'];
+  if (minor === 7) return [patch <= 1 ? 'v2' : 'v3'];
+  return ['v3'];
+}
+
+/** A forecast: `expected` where one launcher version is known, and the bounds within which the truth lies. */
+export interface PortForecast {
+  readonly min: number;
+  readonly max: number;
+  /** libvirt's spare port counted, the newest scheme that is possible, the fewest NICs at boot. */
+  readonly expected: number;
+}
+
+/**
+ * Ports still free for NICs in a domain that has `nics` of them now.
+ *
+ * The count was fixed when the VM started, with the NICs of that moment: give `bootNics` if they are known. Otherwise
+ * one up to all of the present ones may have been there, and the bounds say so. Disks and host devices that were
+ * plugged later take ports too and are not known here, so `min` assumes no more than libvirt's spare is gone.
+ */
+export function forecastFreePorts(
+  facts: PortFacts,
+  running: { readonly nics: number; readonly bootNics?: number; readonly launcherVersion?: string },
+): PortForecast {
+  const boots = running.bootNics === undefined ? range(Math.min(1, running.nics), running.nics) : [running.bootNics];
+  const schemes = portSchemes(running.launcherVersion);
+  const counts = schemes.flatMap((scheme) => boots.map((boot) => freeAfter(facts, boot, running.nics, scheme)));
+  const scheme = schemes.at(-1) ?? 'v3';
+  return {
+    min: Math.max(0, Math.min(...counts.map(({ free, spare }) => free - spare))),
+    max: Math.max(0, ...counts.map(({ free }) => free)),
+    expected: Math.max(0, freeAfter(facts, boots[0] ?? 0, running.nics, scheme).free),
+  };
+}
+
+function freeAfter(
+  facts: PortFacts,
+  bootNics: number,
+  nics: number,
+  scheme: PortScheme,
+): { readonly free: number; readonly spare: number } {
+  const { placeholders, extra, spare } = portLayout(facts, bootNics, scheme);
+  return { free: placeholders + extra + spare - (nics - bootNics), spare };
+}
+
+function range(from: number, to: number): readonly number[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+}
+
+/** PCIe root ports that a fresh start gives in all: taken by boot devices, or free. */
+export function rootPortsAtBoot(facts: PortFacts, nics: number, scheme: PortScheme = 'v3'): number {
+  if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return 0;
+  const { placeholders, extra, spare, inUse } = portLayout(facts, nics, scheme);
+  return inUse - busZeroDevices + placeholders + extra + spare;
+}
+
+/**
+ * The slot count that gives a VM at least `ports` root ports in all at its next start. Undefined where its defaults
+ * already do, and where no count can (another machine type, everything on the root complex).
+ */
+export function slotCountFor(facts: PortFacts, nics: number, ports: number): number | undefined {
+  const { slotCount: _, ...defaults } = facts;
+  if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return undefined;
+  if (rootPortsAtBoot(defaults, nics) >= ports) return undefined;
+  const { inUse, spare } = portLayout(defaults, nics);
+  return nics + ports - (inUse - busZeroDevices) - spare;
+}
