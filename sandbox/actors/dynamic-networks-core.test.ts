@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
+import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import {
+  addToStatus,
+  hostNetworkEvent,
+  type PodEvent,
+  planAttachments,
+  reconcileAttachments,
+  removeFromStatus,
+  triesBeforeSilence,
+} from './dynamic-networks-core.ts';
+
+interface Case {
+  readonly id: string;
+  readonly function?: 'add entry' | 'remove entry';
+  readonly argument?: unknown;
+  readonly podNamespace?: string;
+  readonly hostNetwork?: boolean;
+  readonly networksAfter?: readonly NetworkSelectionElement[];
+  readonly statusBefore: readonly NetworkStatus[];
+  readonly expectedAdds?: readonly NetworkSelectionElement[];
+  readonly expectedRemoves?: readonly NetworkSelectionElement[];
+  readonly expectedEvents?: readonly PodEvent[];
+  readonly expectedStatusAfter?: readonly NetworkStatus[];
+  readonly cniFailures?: readonly string[];
+}
+
+const pluginMac = '02:03:04:05:06:07';
+
+function readCases(file: string): readonly Case[] {
+  const parsed: { readonly cases: readonly Case[] } = JSON.parse(readFileSync(file, 'utf8'));
+  return parsed.cases;
+}
+
+/** Runs a case as the controller would, retries included, and says where it differs; empty where it agrees. */
+async function differences(entry: Case): Promise<string[]> {
+  const found: string[] = [];
+  const check = (what: string, actual: unknown, expected: unknown): void => {
+    try {
+      assert.deepEqual(actual, expected);
+    } catch {
+      found.push(`${entry.id} ${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+    }
+  };
+  if (entry.function === 'add entry') {
+    const added = { name: 'ns1/tenantnetwork', interface: 'newiface', mac: pluginMac };
+    check('status', addToStatus(entry.statusBefore, added), entry.expectedStatusAfter);
+    return found;
+  }
+  if (entry.function === 'remove entry') {
+    const gone = entry.argument as readonly NetworkSelectionElement[];
+    check('status', removeFromStatus(entry.statusBefore, gone), entry.expectedStatusAfter);
+    return found;
+  }
+  const events: PodEvent[] = [];
+  let status = entry.statusBefore;
+  const pod = { namespace: entry.podNamespace ?? '', name: 'tiny-winy-pod' };
+  if (entry.hostNetwork === true) {
+    events.push(hostNetworkEvent(pod));
+  } else {
+    const first = planAttachments(entry.networksAfter ?? [], status);
+    const identity = (element: NetworkSelectionElement): object => ({
+      name: element.name,
+      namespace: element.namespace,
+      interface: element.interface ?? '',
+    });
+    check('adds', first.adds.map(identity), entry.expectedAdds);
+    check('removes', first.removes.map(identity), entry.expectedRemoves);
+    for (let tries = 0; tries < triesBeforeSilence; tries++) {
+      const round = await reconcileAttachments(
+        pod,
+        planAttachments(entry.networksAfter ?? [], status),
+        status,
+        cniOf(entry),
+        (event) => events.push(event),
+        () => {
+          if (entry.id === 'status-update-fails') throw new Error('conflict');
+        },
+      );
+      status = round.status;
+      if (!round.failed) break;
+    }
+  }
+  if (entry.expectedEvents !== undefined) {
+    check('events', events.slice(0, entry.expectedEvents.length), entry.expectedEvents);
+  }
+  if (entry.expectedStatusAfter !== undefined) {
+    const plain = (list: readonly NetworkStatus[]): unknown[] =>
+      list.map(({ name, interface: nic, default: isDefault }) => ({ name, interface: nic, default: isDefault }));
+    check('status', plain(status), plain(entry.expectedStatusAfter));
+  }
+  return found;
+}
+
+function cniOf(entry: Case): {
+  add(element: NetworkSelectionElement): NetworkStatus;
+  del(element: NetworkSelectionElement): void;
+} {
+  const fail = (call: string, element: NetworkSelectionElement): void => {
+    if (entry.cniFailures?.includes(`${call} ${element.interface ?? ''}`) === true) throw new Error(call);
+  };
+  return {
+    add(element): NetworkStatus {
+      fail('ADD', element);
+      if (element.interface === undefined || element.interface === '') throw new Error('interface name is empty');
+      return { name: `${element.namespace}/${element.name}`, interface: element.interface, mac: pluginMac };
+    },
+    del(element): void {
+      fail('DEL', element);
+    },
+  };
+}
+
+test('the key cases of the dynamic-networks controller come out as recorded', async () => {
+  for (const entry of readCases(join(import.meta.dirname, 'fixtures', 'dynamic-controller.json'))) {
+    assert.deepEqual(await differences(entry), []);
+  }
+});
+
+const folder = process.env.PATCHPANEL_CASES;
+test('every collected case of the dynamic-networks controller agrees', { skip: folder === undefined }, async () => {
+  const cases = readCases(join(folder ?? '', 'dynamic-controller-cases.json'));
+  const wrong = (await Promise.all(cases.map(differences))).filter((list) => list.length > 0);
+  console.log(`dynamic-networks controller: ${cases.length - wrong.length} of ${cases.length} cases agree`);
+  assert.deepEqual(wrong, []);
+});
+
+test('a failing add leaves its healthy predecessor in network-status though it was taken out again', async () => {
+  const deleted: string[] = [];
+  const events: PodEvent[] = [];
+  const elements = [
+    { name: 'good', namespace: 'ns', interface: 'net1' },
+    { name: 'bad', namespace: 'ns', interface: 'net2' },
+  ];
+  const round = await reconcileAttachments(
+    { namespace: 'ns', name: 'pod' },
+    planAttachments(elements, []),
+    [],
+    {
+      add(element) {
+        if (element.name === 'bad') throw new Error('no');
+        return { name: `ns/${element.name}`, interface: element.interface ?? '' };
+      },
+      del(element) {
+        deleted.push(element.interface ?? '');
+      },
+    },
+    (event) => events.push(event),
+    () => {},
+  );
+  assert.equal(round.failed, true);
+  assert.deepEqual(round.status, [{ name: 'ns/good', interface: 'net1' }]);
+  assert.deepEqual(deleted, ['net1', 'net2']);
+  assert.deepEqual(planAttachments(elements, round.status).adds, [elements[1]]);
+});
+
+test('an event names addresses, MAC and CNI arguments where the element has any', async () => {
+  const events: PodEvent[] = [];
+  const element = { name: 'net', namespace: 'ns', interface: 'net1', mac: '02:00:00:00:00:01', ips: ['10.0.0.1/24'] };
+  await reconcileAttachments(
+    { namespace: 'ns', name: 'pod' },
+    planAttachments([element], []),
+    [],
+    { add: () => ({ name: 'ns/net', interface: 'net1' }), del: () => {} },
+    (event) => events.push(event),
+    () => {},
+  );
+  assert.deepEqual(
+    events.map((event) => event.message),
+    ['pod [ns/pod]: added interface net1 to network: net(ips: [10.0.0.1/24], mac: 02:00:00:00:00:01, cni-args: <nil>)'],
+  );
+});
