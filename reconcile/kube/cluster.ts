@@ -79,8 +79,9 @@ export interface ExecResult {
 
 /**
  * Errors thrown by every call: `PatchpanelError` with a `cluster/*` code, whose `cause` is an {@link ApiFailure} where
- * the server answered. Calls are retried on 429 (Retry-After), 5xx and resets within the client's limits; writes only
- * where the server can not have acted on them.
+ * the server answered (`failures.ts` reads it). Calls are retried on 429 (Retry-After), 5xx and resets within the
+ * client's limits; writes only where the server can not have acted on them, or where acting twice is harmless: see
+ * `connect.ts`. So a conflict or a failed `test` may be the echo of a write that succeeded: read anew before judging.
  */
 export interface Cluster {
   /** Address of the API server, for messages and plans. */
