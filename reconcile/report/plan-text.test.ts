@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sampleBlocked, samplePlan, samplePlug } from './fixtures/sample-plan.ts';
+import { planMarkdown } from './plan-markdown.ts';
+import { planSummary, planText } from './plan-text.ts';
+import { makeStyle, printable } from './style.ts';
+
+const plain = makeStyle(false);
+
+test('a plan as text shows actions, ports, blockers with their remedy, and a sum', () => {
+  assert.equal(
+    planText(samplePlan([samplePlug, sampleBlocked]), plain),
+    `main@aaaaaaaa  https://git.example/net vms
+https://api.example:6443  KubeVirt of unknown version, plugs in place (DaemonSet x/y)
+
+prod/db-0  running  vms/db-0.yaml:1
+  - unplug backup
+  ~ set the link of mgmt down
+  + plug storage into storage-net mac 02:00:00:00:0a:01  -> port 5  after prod/web-0/1
+  ~ move web from vlan10 to lab/vlan20, by migration
+  ports [#-x.+] 1 used, 1 freed, 1 to be used, 1 free, 1 not hot-pluggable
+  note: extra is neither declared nor ours: left alone
+
+prod/full-0  running  vms/full-0.yaml:3
+  ! blocked (no-ports) full-0 has no free PCIe port, 1 is needed
+      Unplug a NIC, or declare pciePorts.
+
+# used  + this plan plugs  - this plan frees  . free  x not hot-pluggable
+Plan: 1 VM to change (1 plug, 1 unplug, 2 other changes), 1 VM blocked, 3 unchanged.
+`,
+  );
+});
+
+test('an empty plan says that there is nothing to do', () => {
+  const plan = samplePlan([]);
+  assert.equal(planSummary(plan), 'Nothing to do: 3 VMs as declared.');
+});
+
+test('text from a cluster can not move the cursor or forge a line', () => {
+  assert.equal(printable('a\u001b[2Jb\nc\u2028d'), 'a\\u001b[2Jb\\u000ac\\u2028d');
+});
+
+test('Markdown has blockers on top, a row a VM, and a folded diff', () => {
+  const text = planMarkdown(samplePlan([samplePlug, sampleBlocked]));
+  assert.ok(text.startsWith('<!-- patchpanel plan -->\n**Plan: 1 VM to change'));
+  assert.ok(text.indexOf('### Blocked') < text.indexOf('| VM | state | changes |'));
+  assert.match(text, /\| prod\/db-0 \| running \| - ~ \+ ~ \|/);
+  assert.match(text, /<details><summary>prod\/db-0, running<\/summary>\n\n```diff\n- unplug backup\n! set the link/);
+});
+
+test('Markdown stays under the limit of a comment, whatever the plan, and counts what is left out', () => {
+  const many = Array.from({ length: 5000 }, (_, index) => ({
+    ...samplePlug,
+    target: { ...samplePlug.target, name: `db-${index}` },
+  }));
+  const text = planMarkdown(samplePlan(many));
+  assert.ok(text.length < 65_536);
+  const rows = text.match(/^\| prod\/db-/gm)?.length ?? 0;
+  assert.ok(rows > 50);
+  assert.match(text, new RegExp(`${5000 - rows} more VMs are not shown`));
+  const blocked = many.map((target) => ({ ...target, blockers: sampleBlocked.blockers }));
+  assert.ok(planMarkdown(samplePlan(blocked)).length < 65_536);
+});
+
+test('names can not break out of the Markdown', () => {
+  const evil = '</summary>|`x` @team ```';
+  const text = planMarkdown(
+    samplePlan([
+      {
+        ...samplePlug,
+        blockers: [{ code: 'foreign-nic', attachment: evil, message: evil, remedy: evil }],
+        notes: [{ code: 'x', message: '```\n# heading' }],
+      },
+    ]),
+  );
+  assert.ok(!text.includes('</summary>|'));
+  assert.ok(!/[^\\]`x`/.test(text));
+  assert.ok(!text.includes('@team'));
+  assert.equal(text.match(/^```/gm)?.length, 2);
+});

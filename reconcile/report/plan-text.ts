@@ -1,0 +1,67 @@
+/** A plan for a terminal or a log. */
+import type { Action, Plan, TargetPlan } from '../plan/model.ts';
+import { portLegend, portStrip } from './port-strip.ts';
+import { printable, type Style } from './style.ts';
+import { count, describeAction, runStateWords, shortRevision, sign, sourceName } from './words.ts';
+
+function paintAction(action: Action, style: Style): (text: string) => string {
+  const mark = sign(action);
+  if (mark === '+') return style.added;
+  if (mark === '-') return style.removed;
+  return mark === '~' ? style.changed : style.dim;
+}
+
+function actionLine(action: Action, target: TargetPlan, style: Style): string {
+  const ports = action.kind === 'plug' && action.ports !== undefined ? Object.values(action.ports) : [];
+  const where = ports.length === 0 ? '' : style.dim(`  -> port ${ports.join(', ')}`);
+  const foreign = action.after.filter((id) => !id.startsWith(`${target.target.namespace}/${target.target.name}/`));
+  const after = foreign.length === 0 ? '' : style.dim(`  after ${foreign.join(', ')}`);
+  const words = printable(describeAction(action, target.target));
+  return `  ${paintAction(action, style)(`${sign(action)} ${words}`)}${where}${after}`;
+}
+
+function targetLines(target: TargetPlan, style: Style): string[] {
+  const { namespace, name } = target.target;
+  const place = style.dim(printable(`${target.position.file}:${target.position.line}`));
+  const lines = [`${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
+  for (const blocker of target.blockers) {
+    const whom = blocker.attachment === undefined ? '' : `${blocker.attachment}: `;
+    lines.push(`  ${style.bad('! blocked')} (${blocker.code}) ${printable(whom + blocker.message)}`);
+    lines.push(`      ${printable(blocker.remedy)}`);
+  }
+  for (const action of target.actions) lines.push(actionLine(action, target, style));
+  if (target.ports !== undefined) lines.push(`  ${portStrip(target.ports, style)}`);
+  for (const note of target.notes) lines.push(`  ${style.dim(`note: ${printable(note.message)}`)}`);
+  return lines;
+}
+
+/** The last line: `Plan: 2 VMs to change (3 plugs, 1 unplug), 1 VM blocked, 4 unchanged.` */
+export function planSummary(plan: Plan): string {
+  const { vms, unchanged, changed, blocked, plugs, unplugs, others } = plan.summary;
+  if (changed === 0 && blocked === 0) return `Nothing to do: ${count(vms, 'VM')} as declared.`;
+  const steps: string[] = [];
+  if (plugs > 0) steps.push(count(plugs, 'plug'));
+  if (unplugs > 0) steps.push(count(unplugs, 'unplug'));
+  if (others > 0) steps.push(count(others, 'other change'));
+  const parts = [`${count(changed, 'VM')} to change${steps.length > 0 ? ` (${steps.join(', ')})` : ''}`];
+  if (blocked > 0) parts.push(`${count(blocked, 'VM')} blocked`);
+  parts.push(`${unchanged} unchanged`);
+  return `Plan: ${parts.join(', ')}.`;
+}
+
+/** The whole plan as text; ends with a newline. */
+export function planText(plan: Plan, style: Style): string {
+  const how =
+    plan.cluster.delivery === 'in-place'
+      ? `plugs in place (${plan.cluster.deliveryEvidence})`
+      : `plugs by migration (${plan.cluster.deliveryEvidence})`;
+  const lines = [
+    `${style.bold(shortRevision(plan.source))}  ${printable(sourceName(plan.source))}`,
+    style.dim(`${plan.cluster.server}  KubeVirt ${plan.cluster.kubevirtVersion ?? 'of unknown version'}, ${how}`),
+    '',
+  ];
+  for (const target of plan.targets) lines.push(...targetLines(target, style), '');
+  if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
+  lines.push(style.bold(planSummary(plan)));
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,109 @@
+/** How actions, sources and VMs are put into words, the same in every output. */
+import type { SourceIdentity } from '../desired/model.ts';
+import type { Action, PlannedAttachment, RunState } from '../plan/model.ts';
+import type { ObjectName } from '../vocabulary.ts';
+
+/** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
+export function revision(source: SourceIdentity): string {
+  return source.kind === 'git' ? `${source.ref}@sha1:${source.commit}` : `sha256:${source.digest}`;
+}
+
+/** The revision, short enough for a headline. */
+export function shortRevision(source: SourceIdentity): string {
+  return source.kind === 'git' ? `${source.ref}@${source.commit.slice(0, 8)}` : `folder@${source.digest.slice(0, 8)}`;
+}
+
+/** Where the desired state came from. */
+export function sourceName(source: SourceIdentity): string {
+  if (source.kind === 'folder') return source.path;
+  return source.path === '' || source.path === '.' ? source.url : `${source.url} ${source.path}`;
+}
+
+/** A network without its namespace where that is the namespace of the VM. */
+export function networkName(network: ObjectName, vm: ObjectName): string {
+  return network.namespace === vm.namespace ? network.name : `${network.namespace}/${network.name}`;
+}
+
+/** Sign of an action in the margin: `+` adds a NIC, `-` removes one, `~` changes one, `.` writes nothing new. */
+export function sign(action: Action): '+' | '-' | '~' | '.' {
+  switch (action.kind) {
+    case 'plug':
+      return '+';
+    case 'unplug':
+      return '-';
+    case 'link':
+    case 'swap':
+    case 'edit-template':
+      return '~';
+    case 'follow':
+    case 'release':
+      return '.';
+    default:
+      return action satisfies never;
+  }
+}
+
+function attachmentWords(attachment: PlannedAttachment, vm: ObjectName): string {
+  const parts: string[] = [attachment.name, 'into', networkName(attachment.network, vm)];
+  if (attachment.binding !== 'bridge') parts.push(attachment.binding);
+  if (attachment.mac !== undefined) parts.push(`mac ${attachment.mac}`);
+  if (attachment.model !== undefined && attachment.model !== 'virtio') parts.push(attachment.model);
+  if (attachment.state === 'down') parts.push('link down');
+  return parts.join(' ');
+}
+
+const untilWords = {
+  plugged: 'is being plugged',
+  gone: 'is being unplugged',
+  link: 'changes its link state',
+  swapped: 'moves to its new network',
+} as const;
+
+/** One action in words, without its sign: `plug storage into storage-net`. */
+export function describeAction(action: Action, vm: ObjectName): string {
+  switch (action.kind) {
+    case 'plug': {
+      const how = action.delivery === 'migration' ? ', by migration' : '';
+      return `plug ${action.attachments.map((attachment) => attachmentWords(attachment, vm)).join('; ')}${how}`;
+    }
+    case 'unplug':
+      return `unplug ${action.attachments.join(', ')}${action.delivery === 'migration' ? ', by migration' : ''}`;
+    case 'link':
+      return `set the link of ${action.attachment} ${action.state}`;
+    case 'swap':
+      return `move ${action.attachment} from ${networkName(action.from, vm)} to ${networkName(action.to, vm)}, by migration`;
+    case 'follow':
+      return `wait: ${action.attachment} ${untilWords[action.until]}`;
+    case 'edit-template': {
+      const parts: string[] = [];
+      if (action.put.length > 0) parts.push(`put ${action.put.map((item) => attachmentWords(item, vm)).join('; ')}`);
+      if (action.remove.length > 0) parts.push(`remove ${action.remove.join(', ')}`);
+      return `edit the template: ${parts.join('; ')}${action.staged ? ' (takes effect at the next restart)' : ''}`;
+    }
+    case 'release':
+      return `drop the ownership record of ${action.attachments.join(', ')}`;
+    default:
+      return action satisfies never;
+  }
+}
+
+export const runStateWords: Readonly<Record<RunState, string>> = {
+  running: 'running',
+  stopped: 'stopped',
+  starting: 'starting',
+  migrating: 'migrating',
+  paused: 'paused',
+  missing: 'not in the cluster',
+};
+
+/** `1 VM`, `2 VMs`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** `0.8 s`, `1 min 5 s`. */
+export function duration(milliseconds: number): string {
+  const seconds = milliseconds / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
