@@ -1,0 +1,275 @@
+/**
+ * When an action is done: each layer on its own, judged by what the layer itself shows. Generations, conditions that
+ * are missing and events that do not come say nothing: a guest that never takes or releases a NIC leaves no other sign.
+ */
+import type { LivePod, LiveVm, SpecNic, StatusNic } from '../live/model.ts';
+import type { Action, PlannedAttachment } from '../plan/model.ts';
+import { podInterfaceName } from '../systems/kubevirt-names.ts';
+import type { NetworkStatus } from '../systems/multus-status.ts';
+import { type Layer, type LinkState, type ObjectName, objectKey } from '../vocabulary.ts';
+
+/** What a wait waits for, attachment by attachment. */
+export type Goal =
+  | { readonly kind: 'plugged'; readonly name: string; readonly network: ObjectName; readonly state: LinkState }
+  | { readonly kind: 'gone'; readonly name: string }
+  | { readonly kind: 'link'; readonly name: string; readonly state: LinkState }
+  | { readonly kind: 'swapped'; readonly name: string; readonly network: ObjectName }
+  /** In the template of a VM, whatever runs: an edit of a stopped VM, or one that a restart will bring. */
+  | { readonly kind: 'in-template'; readonly name: string; readonly present: boolean };
+
+export interface LayerReading {
+  readonly layer: Layer;
+  readonly agrees: boolean;
+  /** What is seen instead, in a few words. */
+  readonly seen?: string;
+}
+
+/** Layers that a wait can see by watch, outermost first. The domain shows as a source of the NIC in VMI status. */
+const watchedLayers = ['vm', 'vmi', 'pod', 'multus', 'domain'] as const satisfies readonly Layer[];
+type WatchedLayer = (typeof watchedLayers)[number];
+
+/** The goals of an action; those of a `follow` are what the VM's own template says. */
+export function goalsOf(action: Action, live: LiveVm): readonly Goal[] {
+  switch (action.kind) {
+    case 'plug':
+      return action.attachments.map(plugged);
+    case 'unplug':
+      return action.attachments.map((name) => ({ kind: 'gone', name }));
+    case 'link':
+      return [{ kind: 'link', name: action.attachment, state: action.state }];
+    case 'swap':
+      return [{ kind: 'swapped', name: action.attachment, network: action.to }];
+    case 'edit-template':
+      return [
+        ...action.put.map((attachment): Goal => ({ kind: 'in-template', name: attachment.name, present: true })),
+        ...action.remove
+          .filter((name) => !action.put.some((attachment) => attachment.name === name))
+          .map((name): Goal => ({ kind: 'in-template', name, present: false })),
+      ];
+    case 'follow':
+      return [followed(action, live)];
+    case 'release':
+      return [];
+    default:
+      return action satisfies never;
+  }
+}
+
+function plugged(attachment: PlannedAttachment): Goal {
+  return { kind: 'plugged', name: attachment.name, network: attachment.network, state: attachment.state };
+}
+
+function followed(action: Extract<Action, { kind: 'follow' }>, live: LiveVm): Goal {
+  const name = action.attachment;
+  if (action.until === 'gone') return { kind: 'gone', name };
+  const nic = live.nics.find((candidate) => candidate.name === name);
+  // It left the template meanwhile: nothing but its end is left to follow.
+  if (nic === undefined || nic.state === 'absent' || nic.network === undefined) return { kind: 'gone', name };
+  switch (action.until) {
+    case 'plugged':
+      return { kind: 'plugged', name, network: nic.network, state: nic.state };
+    case 'link':
+      return { kind: 'link', name, state: nic.state };
+    case 'swapped':
+      return { kind: 'swapped', name, network: nic.network };
+    default:
+      return action.until satisfies never;
+  }
+}
+
+/**
+ * What each layer says to all goals of an action, outermost first; a layer agrees where it does for every goal. Layers
+ * that have no say in an action are left out.
+ */
+export function readLayers(goals: readonly Goal[], live: LiveVm): readonly LayerReading[] {
+  const readings: LayerReading[] = [];
+  for (const layer of watchedLayers) {
+    const verdicts = goals.map((goal) => judge(goal, layer, live)).filter((verdict) => verdict !== undefined);
+    if (verdicts.length === 0) continue;
+    const lagging = verdicts.find((verdict) => verdict !== true);
+    readings.push(lagging === undefined ? { layer, agrees: true } : { layer, agrees: false, seen: String(lagging) });
+  }
+  return readings;
+}
+
+/** The first layer that does not agree; undefined where all do. */
+export function firstLagging(readings: readonly LayerReading[]): LayerReading | undefined {
+  return readings.find((reading) => !reading.agrees);
+}
+
+/** True: agrees; a text: what is seen instead; undefined: the layer has no say. */
+type Verdict = true | string | undefined;
+
+function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
+  switch (goal.kind) {
+    case 'plugged':
+      return judgePlugged(goal, layer, live);
+    case 'gone':
+      return judgeGone(goal.name, layer, live);
+    case 'link':
+      return judgeLink(goal, layer, live);
+    case 'swapped':
+      return judgeSwapped(goal, layer, live);
+    case 'in-template': {
+      if (layer !== 'vm') return undefined;
+      const present = live.nics.some((nic) => nic.name === goal.name && nic.state !== 'absent');
+      return present === goal.present || `"${goal.name}" is ${present ? 'still' : 'not yet'} in the template`;
+    }
+    default:
+      return goal satisfies never;
+  }
+}
+
+function judgePlugged(goal: Extract<Goal, { kind: 'plugged' }>, layer: WatchedLayer, live: LiveVm): Verdict {
+  const { name, network, state } = goal;
+  switch (layer) {
+    case 'vm':
+      return judgeSpec(specNic(live.nics, name), goal, 'the VM template');
+    case 'vmi':
+      if (live.vmi === undefined) return 'the VM does not run';
+      return judgeSpec(specNic(live.vmi.nics, name), goal, 'the VMI');
+    case 'pod': {
+      // KubeVirt drops the element of an SR-IOV NIC from the annotation of a pod that was born with it.
+      if (specNic(live.nics, name)?.binding === 'sriov') return undefined;
+      return judgeAnnotation(live, name, network);
+    }
+    case 'multus':
+      return judgeNetworkStatus(live, name, network);
+    case 'domain': {
+      const nic = statusNic(live, name);
+      if (nic === undefined || !nic.sources.includes('domain')) return `the domain has no NIC "${name}"`;
+      // The host device of an SR-IOV NIC has no link state.
+      if (nic.linkState !== undefined && nic.linkState !== state) return `the link of "${name}" is ${nic.linkState}`;
+      return true;
+    }
+    default:
+      return layer satisfies never;
+  }
+}
+
+function judgeSpec(nic: SpecNic | undefined, goal: Extract<Goal, { kind: 'plugged' }>, where: string): Verdict {
+  if (nic === undefined) return `"${goal.name}" is not in ${where}`;
+  if (nic.state !== goal.state) return `"${goal.name}" is ${nic.state} in ${where}`;
+  if (nic.network === undefined || objectKey(nic.network) !== objectKey(goal.network))
+    return `"${goal.name}" is on another network in ${where}`;
+  return true;
+}
+
+/**
+ * Gone: neither VM nor VMI know the name, in spec or status, and the pod has no such interface. An element in the
+ * networks annotation alone does not count: KubeVirt leaves that of a NIC that never arrived until its next change.
+ */
+function judgeGone(name: string, layer: WatchedLayer, live: LiveVm): Verdict {
+  const status = statusNic(live, name);
+  switch (layer) {
+    case 'vm': {
+      const nic = specNic(live.nics, name);
+      return nic === undefined || `"${name}" is ${nic.state} in the VM template`;
+    }
+    case 'vmi': {
+      const nic = live.vmi === undefined ? undefined : specNic(live.vmi.nics, name);
+      if (nic !== undefined) return `"${name}" is ${nic.state} in the VMI`;
+      // Without sources no other layer speaks for the entry.
+      return status === undefined || status.sources.length > 0 || `"${name}" is still in the status of the VMI`;
+    }
+    case 'pod':
+      return undefined;
+    case 'multus': {
+      if (podStatus(live.pod).some((entry) => entry.interface === interfaceName(live, name)))
+        return `network-status still has ${interfaceName(live, name)}`;
+      return status?.sources.includes('multus-status') !== true || `the VMI still sees "${name}" in the pod`;
+    }
+    case 'domain':
+      return status?.sources.includes('domain') !== true || `the guest has not released "${name}"`;
+    default:
+      return layer satisfies never;
+  }
+}
+
+function judgeLink(goal: Extract<Goal, { kind: 'link' }>, layer: WatchedLayer, live: LiveVm): Verdict {
+  const { name, state } = goal;
+  switch (layer) {
+    case 'vm':
+      return specState(live.nics, name, state, 'the VM template');
+    case 'vmi':
+      return live.vmi === undefined ? 'the VM does not run' : specState(live.vmi.nics, name, state, 'the VMI');
+    case 'pod':
+    case 'multus':
+      return undefined;
+    case 'domain': {
+      // libvirt leaves the element out for a link that is up.
+      const found = statusNic(live, name)?.linkState ?? 'up';
+      return found === state || `the link of "${name}" is ${found}`;
+    }
+    default:
+      return layer satisfies never;
+  }
+}
+
+function specState(nics: readonly SpecNic[], name: string, state: LinkState, where: string): Verdict {
+  const nic = specNic(nics, name);
+  if (nic === undefined) return `"${name}" is not in ${where}`;
+  return nic.state === state || `"${name}" is ${nic.state} in ${where}`;
+}
+
+function judgeSwapped(goal: Extract<Goal, { kind: 'swapped' }>, layer: WatchedLayer, live: LiveVm): Verdict {
+  const { name, network } = goal;
+  switch (layer) {
+    case 'vm':
+      return specNetwork(live.nics, name, network, 'the VM template');
+    case 'vmi':
+      return live.vmi === undefined ? 'the VM does not run' : specNetwork(live.vmi.nics, name, network, 'the VMI');
+    case 'pod':
+      return specNic(live.nics, name)?.binding === 'sriov' ? undefined : judgeAnnotation(live, name, network);
+    case 'multus':
+      return judgeNetworkStatus(live, name, network);
+    case 'domain':
+      if (live.vmi?.migrating === true) return 'the migration is not over';
+      return statusNic(live, name)?.sources.includes('domain') === true || `the domain has no NIC "${name}"`;
+    default:
+      return layer satisfies never;
+  }
+}
+
+function specNetwork(nics: readonly SpecNic[], name: string, network: ObjectName, where: string): Verdict {
+  const found = specNic(nics, name)?.network;
+  if (found === undefined) return `"${name}" is not in ${where}`;
+  return objectKey(found) === objectKey(network) || `"${name}" is on ${objectKey(found)} in ${where}`;
+}
+
+function judgeAnnotation(live: LiveVm, name: string, network: ObjectName): Verdict {
+  if (live.pod === undefined) return 'the launcher pod is not there';
+  if ('problem' in live.pod.networks) return live.pod.networks.problem;
+  const element = live.pod.networks.find((candidate) => candidate.interface === interfaceName(live, name));
+  if (element === undefined) return `the pod annotation has no ${interfaceName(live, name)}`;
+  const found = `${element.namespace}/${element.name}`;
+  return found === objectKey(network) || `the pod annotation has ${interfaceName(live, name)} on ${found}`;
+}
+
+function judgeNetworkStatus(live: LiveVm, name: string, network: ObjectName): Verdict {
+  if (live.pod === undefined) return 'the launcher pod is not there';
+  if ('problem' in live.pod.status) return live.pod.status.problem;
+  const entry = live.pod.status.find((candidate) => candidate.interface === interfaceName(live, name));
+  if (entry === undefined) return `network-status has no ${interfaceName(live, name)}`;
+  if (entry.name !== objectKey(network)) return `network-status has ${interfaceName(live, name)} on ${entry.name}`;
+  return (
+    statusNic(live, name)?.sources.includes('multus-status') === true || `the VMI does not see "${name}" in the pod`
+  );
+}
+
+/** Name of the NIC in the pod: what KubeVirt found, else what it derives from the network name. */
+export function interfaceName(live: LiveVm, name: string): string {
+  return statusNic(live, name)?.podInterfaceName ?? podInterfaceName(name);
+}
+
+function podStatus(pod: LivePod | undefined): readonly NetworkStatus[] {
+  return pod === undefined || 'problem' in pod.status ? [] : pod.status;
+}
+
+function specNic(nics: readonly SpecNic[], name: string): SpecNic | undefined {
+  return nics.find((nic) => nic.name === name);
+}
+
+function statusNic(live: LiveVm, name: string): StatusNic | undefined {
+  return live.vmi?.status.find((nic) => nic.name === name);
+}
