@@ -1,26 +1,24 @@
 /**
  * A command in a container over WebSocket: the remotecommand protocol, `v5.channel.k8s.io` or `v4.channel.k8s.io`.
- * Spoken here rather than through client-node's handler, which hides the Status of a refusal and would open a
- * connection past the agent with the proxy, the limits and the credentials of all other requests. No extension is
- * offered, so frames come uncompressed.
+ * Spoken with ws directly rather than through client-node's handler, which hides the Status of a refusal and opens its
+ * connection past the agent with the proxy, the limits and the credentials of all other requests.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage } from 'node:http';
+import WebSocket from 'ws';
 import { PatchpanelError } from '../errors.ts';
 import type { ExecResult, ExecTarget } from './cluster.ts';
-import { apiFailure, networkReason } from './failures.ts';
-import type { Transport } from './transport.ts';
+import { apiFailure, networkCode, networkReason } from './failures.ts';
+import { type Attempt, type Call, readBody, refusedBy, type Transport } from './transport.ts';
 
 export interface ExecLimits {
+  /** For the command; the handshake has as long again. */
   readonly timeoutMs: number;
   /** Of standard output and error together, in bytes. */
   readonly maxOutputBytes: number;
 }
 
 const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
-const handshakeGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-
-const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+const maxRefusalBytes = 65_536;
 
 /**
  * Runs the command and waits for its end.
@@ -38,139 +36,124 @@ export async function execInContainer(
   query.append('container', target.container);
   query.append('stdout', 'true');
   query.append('stderr', 'true');
-  const key = randomBytes(16).toString('base64');
+  const call: Call = {
+    // The verb that RBAC wants, though the request is a GET.
+    intent: { verb: 'create', resource: 'pods/exec', group: '', namespace: target.namespace, name: target.pod },
+    counter: 'exec',
+    method: 'GET',
+    path: `/api/v1/namespaces/${encodeURIComponent(target.namespace)}/pods/${encodeURIComponent(target.pod)}/exec`,
+    query,
+    // Before 101 no command was started; after a reset that is unknown.
+    repeatable: false,
+  };
   const place = `${target.namespace}/${target.pod}, container ${target.container}`;
-  const upgraded = await transport
-    .upgrade(
-      {
-        // The verb that RBAC wants, though the request is a GET.
-        intent: {
-          verb: 'create',
-          resource: 'pods/exec',
-          group: '',
-          namespace: target.namespace,
-          name: target.pod,
-        },
-        counter: 'exec',
-        method: 'GET',
-        path: `/api/v1/namespaces/${encodeURIComponent(target.namespace)}/pods/${encodeURIComponent(target.pod)}/exec`,
-        query,
-        repeatable: false,
-      },
-      {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': key,
-        'Sec-WebSocket-Protocol': protocols.join(', '),
-      },
-    )
-    .catch((error: unknown) => {
-      throw refusal(error, place);
-    });
-  const { response, socket, head } = upgraded;
-  const accept = createHash('sha1').update(`${key}${handshakeGuid}`).digest('base64');
-  if (response.headers['sec-websocket-accept'] !== accept) {
-    socket.destroy();
-    throw new PatchpanelError('cluster/exec', `${place}: the server does not speak WebSocket`);
+  try {
+    const conversation = await transport.repeat(call, () => open(transport, call, limits));
+    return await conversation.ended;
+  } catch (error) {
+    throw refusal(error, place);
   }
-  return await converse(socket, head, limits, place);
 }
 
 /** Forbidden, unauthorized and unreachable speak for themselves; the rest is about this command. */
 function refusal(error: unknown, place: string): unknown {
+  if (!(error instanceof PatchpanelError)) {
+    return new PatchpanelError('cluster/exec', `${place}: ${networkReason(error)}`);
+  }
   const failure = apiFailure(error);
   if (failure === undefined || failure.status === 401 || failure.status === 403) return error;
   return new PatchpanelError('cluster/exec', `${place}: ${failure.message}`, { cause: failure });
 }
 
-function converse(socket: Duplex, head: Buffer, limits: ExecLimits, place: string): Promise<ExecResult> {
-  return new Promise((resolve, reject) => {
-    const conversation = new Conversation(socket, limits, (end) => {
-      clearTimeout(timer);
-      socket.destroy();
-      if (typeof end === 'string') reject(new PatchpanelError('cluster/exec', `${place}: ${end}`));
-      else resolve(end);
+async function open(transport: Transport, call: Call, limits: ExecLimits): Promise<Attempt<Conversation>> {
+  const { agent, headers, path } = await transport.envelope(call);
+  const { protocol, host } = transport.access.server;
+  const socket = new WebSocket(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`, protocols, {
+    agent,
+    headers,
+    handshakeTimeout: limits.timeoutMs,
+    maxPayload: limits.maxOutputBytes + 1024,
+    perMessageDeflate: false,
+  });
+  const conversation = new Conversation(socket, limits, transport.closing);
+  return await new Promise((resolve, reject) => {
+    socket.once('open', () => resolve({ kind: 'done', value: conversation }));
+    // After the handshake the conversation takes care of errors, and this promise is long resolved.
+    socket.once('error', (error) => {
+      // Without a system code it is ws itself that found fault with the handshake, or lost its patience.
+      if (networkCode(error) === undefined) reject(error);
+      else resolve({ kind: 'lost', error });
     });
-    const timer = setTimeout(
-      () => conversation.end(`the command did not end within ${limits.timeoutMs / 1000} s`),
-      limits.timeoutMs,
-    );
-    socket.on('data', (chunk: Buffer) => conversation.take(chunk));
-    socket.on('error', (error) => conversation.end(networkReason(error)));
-    socket.on('close', () => conversation.finish());
-    conversation.take(head);
+    socket.once('unexpected-response', (request, response: IncomingMessage) => {
+      readBody(response, maxRefusalBytes)
+        .then(
+          (body) => resolve(refusedBy(response, body)),
+          (error: Error) => resolve({ kind: 'lost', error }),
+        )
+        .finally(() => request.destroy());
+    });
   });
 }
 
 /** What a server says on the channels of one exec, until it is over. */
 class Conversation {
-  readonly #socket: Duplex;
+  /** Rejects with a plain Error that says what went wrong. */
+  readonly ended: Promise<ExecResult>;
   readonly #limits: ExecLimits;
-  readonly #reader: FrameReader;
-  readonly #onEnd: (end: ExecResult | string) => void;
   readonly #stdout: Buffer[] = [];
   readonly #stderr: Buffer[] = [];
   #bytes = 0;
   #status: string | undefined;
-  #over = false;
 
-  constructor(socket: Duplex, limits: ExecLimits, onEnd: (end: ExecResult | string) => void) {
-    this.#socket = socket;
+  constructor(socket: WebSocket, limits: ExecLimits, closing: AbortSignal) {
     this.#limits = limits;
-    this.#reader = new FrameReader(limits.maxOutputBytes + 65_536);
-    this.#onEnd = onEnd;
+    const { promise, resolve, reject } = Promise.withResolvers<ExecResult>();
+    // Nobody waits for the end of a conversation that did not begin.
+    promise.catch(() => {});
+    const stop = () => reject(new Error('the connection to the cluster was closed'));
+    const timer = setTimeout(
+      () => reject(new Error(`the command did not end within ${limits.timeoutMs / 1000} s`)),
+      limits.timeoutMs,
+    );
+    closing.addEventListener('abort', stop, { once: true });
+    socket.on('message', (data) => {
+      try {
+        this.#take(data as Buffer);
+        // The status is the server's last word: it comes after all output.
+        if (this.#status !== undefined) resolve(this.#result(this.#status));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('the connection ended before the command did')));
+    this.ended = promise.finally(() => {
+      clearTimeout(timer);
+      closing.removeEventListener('abort', stop);
+      socket.terminate();
+    });
+    this.ended.catch(() => {});
   }
 
-  /** Ends it with a result, or with what went wrong; only the first end counts. */
-  end(end: ExecResult | string): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#onEnd(end);
+  #take(message: Buffer): void {
+    const channel = message[0];
+    const data = message.subarray(1);
+    if (channel === 3 && data.length > 0) this.#status = data.toString('utf8');
+    if (channel !== 1 && channel !== 2) return;
+    this.#bytes += data.length;
+    const limit = this.#limits.maxOutputBytes;
+    if (this.#bytes > limit) throw new Error(`the command wrote more than ${limit} bytes`);
+    (channel === 1 ? this.#stdout : this.#stderr).push(data);
   }
 
-  /** The server has no more to say. The status is its last word; some end without a close frame after it. */
-  finish(): void {
-    this.end(this.#result());
-  }
-
-  #result(): ExecResult | string {
-    if (this.#status === undefined) return 'the connection ended before the command did';
-    const status = readStatus(this.#status);
-    if (typeof status === 'string') return status;
+  #result(text: string): ExecResult {
+    const status = readStatus(text);
+    if (typeof status === 'string') throw new Error(status);
     return {
       stdout: Buffer.concat(this.#stdout).toString('utf8'),
       stderr: Buffer.concat(this.#stderr).toString('utf8'),
       exitCode: status.exitCode,
     };
-  }
-
-  take(chunk: Buffer): void {
-    try {
-      for (const frame of this.#reader.read(chunk)) {
-        if (this.#over) return;
-        this.#onFrame(frame);
-      }
-    } catch (error) {
-      this.end(networkReason(error));
-    }
-  }
-
-  #onFrame({ opcode, payload }: Frame): void {
-    if (opcode === opcodes.ping) this.#socket.write(maskedFrame(opcodes.pong, payload));
-    else if (opcode === opcodes.close) {
-      this.#socket.write(maskedFrame(opcodes.close, payload.subarray(0, 2)));
-      this.finish();
-    } else if (opcode !== opcodes.pong) this.#onMessage(payload[0], payload.subarray(1));
-  }
-
-  #onMessage(channel: number | undefined, data: Buffer): void {
-    if (channel === 3 && data.length > 0) this.#status = data.toString('utf8');
-    if (channel !== 1 && channel !== 2) return;
-    this.#bytes += data.length;
-    const limit = this.#limits.maxOutputBytes;
-    if (this.#bytes > limit) this.end(`the command wrote more than ${limit} bytes`);
-    else (channel === 1 ? this.#stdout : this.#stderr).push(data);
   }
 }
 
@@ -193,77 +176,4 @@ function readStatus(text: string): { readonly exitCode: number } | string {
     return { exitCode: Number(exit) };
   }
   return typeof status.message === 'string' ? status.message : 'the command could not be run';
-}
-
-interface Frame {
-  readonly opcode: number;
-  readonly payload: Buffer;
-}
-
-/** Cuts a server's bytes into messages (RFC 6455); fragments are joined. */
-export class FrameReader {
-  readonly #maxBytes: number;
-  #rest: Buffer = Buffer.alloc(0);
-  #fragments: Buffer[] = [];
-  #fragmented: number | undefined;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  *read(chunk: Buffer): Generator<Frame> {
-    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    for (;;) {
-      const raw = this.#next();
-      if (raw === undefined) return;
-      const frame = this.#join(raw);
-      if (frame !== undefined) yield frame;
-    }
-  }
-
-  #next(): { readonly final: boolean; readonly opcode: number; readonly payload: Buffer } | undefined {
-    const buffer = this.#rest;
-    if (buffer.length < 2) return undefined;
-    const first = buffer.readUInt8(0);
-    const second = buffer.readUInt8(1);
-    if ((first & 0x70) !== 0 || (second & 0x80) !== 0) throw new Error('the server sent a malformed WebSocket frame');
-    const short = second & 0x7f;
-    const start = short === 126 ? 4 : short === 127 ? 10 : 2;
-    if (buffer.length < start) return undefined;
-    const length = short === 126 ? buffer.readUInt16BE(2) : short === 127 ? Number(buffer.readBigUInt64BE(2)) : short;
-    if (length > this.#maxBytes) throw new Error('the server sent a WebSocket frame beyond the limit');
-    if (buffer.length < start + length) return undefined;
-    this.#rest = buffer.subarray(start + length);
-    return {
-      final: (first & 0x80) !== 0,
-      opcode: first & 0x0f,
-      payload: buffer.subarray(start, start + length),
-    };
-  }
-
-  #join(raw: { readonly final: boolean; readonly opcode: number; readonly payload: Buffer }): Frame | undefined {
-    if (raw.opcode >= opcodes.close) return raw;
-    if (raw.opcode !== opcodes.continuation) {
-      this.#fragments = [];
-      this.#fragmented = raw.opcode;
-    }
-    this.#fragments.push(raw.payload);
-    if (!raw.final) return undefined;
-    const opcode = this.#fragmented ?? opcodes.binary;
-    const payload = this.#fragments.length === 1 ? raw.payload : Buffer.concat(this.#fragments);
-    this.#fragments = [];
-    return { opcode, payload };
-  }
-}
-
-/** A client's control frame: masked, as the protocol wants, and shorter than 126 bytes. */
-function maskedFrame(opcode: number, payload: Buffer): Buffer {
-  const body = payload.subarray(0, 125);
-  const mask = randomBytes(4);
-  const frame = Buffer.alloc(6 + body.length);
-  frame.writeUInt8(0x80 | opcode, 0);
-  frame.writeUInt8(0x80 | body.length, 1);
-  mask.copy(frame, 2);
-  for (let i = 0; i < body.length; i += 1) frame.writeUInt8(body.readUInt8(i) ^ mask.readUInt8(i % 4), 6 + i);
-  return frame;
 }

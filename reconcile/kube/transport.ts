@@ -1,7 +1,6 @@
 /** One HTTP exchange with the API server, and its repetition where that is safe. */
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PatchpanelError } from '../errors.ts';
 import type { Access } from './access.ts';
@@ -54,23 +53,20 @@ const maxRetryAfterMs = 60_000;
 /** No server is listening: waiting longer than for a restart behind a load balancer helps nobody. */
 const refusedRetries = 2;
 
-export interface Upgraded {
-  readonly kind: 'upgraded';
-  readonly response: IncomingMessage;
-  readonly socket: Duplex;
-  /** What came with the head of the answer. */
-  readonly head: Buffer;
-}
+/** How one attempt went. */
+export type Attempt<T> = { readonly kind: 'done'; readonly value: T } | Refused;
 
-type Refused =
+export type Refused =
   | { readonly kind: 'failure'; readonly failure: ApiFailure }
   | { readonly kind: 'lost'; readonly error: Error };
 
-type Outcome =
-  | Refused
-  | Upgraded
-  | { readonly kind: 'answer'; readonly body: string }
-  | { readonly kind: 'stream'; readonly response: IncomingMessage };
+/** What a request is sent with. */
+export interface Envelope {
+  readonly agent: Agent;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Path and query, with the path prefix of the server. */
+  readonly path: string;
+}
 
 export class Transport {
   readonly access: Access;
@@ -93,79 +89,27 @@ export class Transport {
     this.#slots = new Slots(limits.concurrency);
   }
 
+  /** Aborts when the connection is closed. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** The body of a 2xx answer; empty for those that have none. */
   async send(call: Call): Promise<string> {
-    const outcome = await this.#attempts(call, () => this.#slots.run(() => this.#exchange(call, 'answer')));
-    return outcome.kind === 'answer' ? outcome.body : '';
+    return await this.repeat(call, () => this.#slots.run(() => this.#answer(call)));
   }
 
   /** The response of a watch, once its head is there. The caller reads or destroys it. */
   async open(call: Call): Promise<IncomingMessage> {
-    const outcome = await this.#attempts(call, () => this.#exchange(call, 'stream'));
-    if (outcome.kind !== 'stream') throw new PatchpanelError('internal', 'a stream was asked for and none came');
-    return outcome.response;
+    return await this.repeat(call, () => this.#stream(call));
   }
 
-  /** A request that is not sent yet, with credentials and headers. */
-  async #prepare(
-    method: string,
-    path: string,
-    query: URLSearchParams | undefined,
-    headers: Readonly<Record<string, string>>,
-    verb: string,
-  ): Promise<ClientRequest> {
-    await this.#bucket.take(this.#closing.signal);
-    const { agent, headers: auth } = await this.access.credentials();
-    this.counts[verb] = (this.counts[verb] ?? 0) + 1;
-    const { protocol, hostname, port, pathname } = this.access.server;
-    const send = protocol === 'https:' ? httpsRequest : httpRequest;
-    return send({
-      method,
-      hostname: hostname.replace(/^\[|\]$/g, ''),
-      port: port === '' ? undefined : port,
-      path: `${pathname.replace(/\/$/, '')}${path}${query === undefined || query.size === 0 ? '' : `?${query}`}`,
-      agent,
-      headers: { 'User-Agent': this.#userAgent, ...auth, ...headers },
-      signal: this.#closing.signal,
-    });
-  }
-
-  /**
-   * The socket of an upgrade, such as exec makes. A refusal is repeated like that of any call: before 101 no command
-   * was started, but after a reset that is unknown, so `call.repeatable` is the caller's word for it.
-   */
-  async upgrade(call: Call, headers: Readonly<Record<string, string>>): Promise<Upgraded> {
-    const outcome = await this.#attempts(call, () => this.#upgrade(call, headers));
-    if (outcome.kind !== 'upgraded') throw new PatchpanelError('internal', 'an upgrade was asked for and none came');
-    return outcome;
-  }
-
-  async #upgrade(call: Call, headers: Readonly<Record<string, string>>): Promise<Outcome> {
-    const request = await this.#prepare(call.method, call.path, call.query, headers, call.counter);
-    const timer = setTimeout(() => request.destroy(new TimedOut(this.#limits.timeoutMs)), this.#limits.timeoutMs);
-    try {
-      const answer = await new Promise<IncomingMessage | Upgraded>((resolve, reject) => {
-        request.once('upgrade', (response, socket, head) => resolve({ kind: 'upgraded', response, socket, head }));
-        request.once('response', resolve);
-        request.on('error', reject);
-        request.end();
-      });
-      if ('kind' in answer) return answer;
-      const body = await readBody(answer, this.#limits.maxResponseBytes);
-      return { kind: 'failure', failure: readFailure(answer.statusCode ?? 0, body, headerOf(answer, 'retry-after')) };
-    } catch (error) {
-      if (error instanceof PatchpanelError) throw error;
-      return { kind: 'lost', error: error instanceof Error ? error : new Error(String(error)) };
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #attempts(call: Call, once: () => Promise<Outcome>): Promise<Outcome> {
+  /** Runs attempts until one is done or must not be repeated; reads the credentials anew after the first 401. */
+  async repeat<T>(call: Call, once: () => Promise<Attempt<T>>): Promise<T> {
     let renewed = false;
     for (let attempt = 0; ; attempt += 1) {
       const outcome = await once();
-      if (outcome.kind !== 'failure' && outcome.kind !== 'lost') return outcome;
+      if (outcome.kind === 'done') return outcome.value;
       call.signal?.throwIfAborted();
       if (outcome.kind === 'failure' && outcome.failure.status === 401 && !renewed) {
         renewed = true;
@@ -178,44 +122,81 @@ export class Transport {
     }
   }
 
-  async #exchange(call: Call, want: 'answer' | 'stream'): Promise<Outcome> {
-    const request = await this.#prepare(
-      call.method,
-      call.path,
-      call.query,
-      {
+  /** Waits for the rate limit, counts the request and says what to send it with. */
+  async envelope(call: Call): Promise<Envelope> {
+    await this.#bucket.take(this.#closing.signal);
+    const { agent, headers } = await this.access.credentials();
+    this.counts[call.counter] = (this.counts[call.counter] ?? 0) + 1;
+    const prefix = this.access.server.pathname.replace(/\/$/, '');
+    const query = call.query === undefined || call.query.size === 0 ? '' : `?${call.query}`;
+    return { agent, headers: { 'User-Agent': this.#userAgent, ...headers }, path: `${prefix}${call.path}${query}` };
+  }
+
+  async #answer(call: Call): Promise<Attempt<string>> {
+    const { request, release } = await this.#request(call);
+    try {
+      const response = await respond(request, call.body?.text);
+      const body = await readBody(response, this.#limits.maxResponseBytes);
+      return isSuccess(response) ? { kind: 'done', value: body } : refusedBy(response, body);
+    } catch (error) {
+      return lost(error, call);
+    } finally {
+      release();
+    }
+  }
+
+  async #stream(call: Call): Promise<Attempt<IncomingMessage>> {
+    const { request, release, stopTimer } = await this.#request(call);
+    try {
+      const response = await respond(request, undefined);
+      if (isSuccess(response)) {
+        stopTimer();
+        response.once('close', release);
+        return { kind: 'done', value: response };
+      }
+      const refused = refusedBy(response, await readBody(response, this.#limits.maxResponseBytes));
+      release();
+      return refused;
+    } catch (error) {
+      release();
+      return lost(error, call);
+    }
+  }
+
+  async #request(call: Call): Promise<{
+    readonly request: ClientRequest;
+    readonly release: () => void;
+    readonly stopTimer: () => void;
+  }> {
+    const { agent, headers, path } = await this.envelope(call);
+    const { protocol, hostname, port } = this.access.server;
+    const send = protocol === 'https:' ? httpsRequest : httpRequest;
+    const request = send({
+      method: call.method,
+      hostname: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? undefined : port,
+      path,
+      agent,
+      headers: {
+        ...headers,
         Accept: call.accept ?? 'application/json',
         ...(call.body === undefined
           ? {}
           : { 'Content-Type': call.body.type, 'Content-Length': String(Buffer.byteLength(call.body.text)) }),
       },
-      call.counter,
-    );
-    const { timeoutMs, maxResponseBytes } = this.#limits;
+      signal: this.#closing.signal,
+    });
+    const { timeoutMs } = this.#limits;
     const timer = setTimeout(() => request.destroy(new TimedOut(timeoutMs)), timeoutMs);
+    const stopTimer = () => clearTimeout(timer);
     const abort = () => request.destroy(abortError(call.signal));
     call.signal?.addEventListener('abort', abort, { once: true });
     if (call.signal?.aborted) abort();
-    let streaming = false;
-    try {
-      const response = await respond(request, call.body?.text);
-      const status = response.statusCode ?? 0;
-      if (want === 'stream' && status === 200) {
-        streaming = true;
-        response.once('close', () => call.signal?.removeEventListener('abort', abort));
-        return { kind: 'stream', response };
-      }
-      const body = await readBody(response, maxResponseBytes);
-      if (status >= 200 && status < 300) return { kind: 'answer', body };
-      return { kind: 'failure', failure: readFailure(status, body, headerOf(response, 'retry-after')) };
-    } catch (error) {
-      call.signal?.throwIfAborted();
-      if (error instanceof PatchpanelError) throw error;
-      return { kind: 'lost', error: error instanceof Error ? error : new Error(String(error)) };
-    } finally {
-      clearTimeout(timer);
-      if (!streaming) call.signal?.removeEventListener('abort', abort);
+    function release(): void {
+      stopTimer();
+      call.signal?.removeEventListener('abort', abort);
     }
+    return { request, release, stopTimer };
   }
 
   #backoff(attempt: number, outcome: Refused): number {
@@ -227,10 +208,6 @@ export class Transport {
   #error(call: Call, outcome: Refused): PatchpanelError {
     if (outcome.kind === 'failure') return failureError(call.intent, outcome.failure, this.server);
     return new PatchpanelError('cluster/unreachable', `${describe(call.intent)}: ${this.server}: ${reasonOf(outcome)}`);
-  }
-
-  get closed(): boolean {
-    return this.#closing.signal.aborted;
   }
 
   close(): void {
@@ -279,6 +256,22 @@ function reasonOf(outcome: Refused): string {
   return `${outcome.failure.status} ${outcome.failure.reason}`;
 }
 
+function isSuccess(response: IncomingMessage): boolean {
+  const { statusCode = 0 } = response;
+  return statusCode >= 200 && statusCode < 300;
+}
+
+/** The failure that an answer with an error status stands for. */
+export function refusedBy(response: IncomingMessage, body: string): Refused {
+  return { kind: 'failure', failure: readFailure(response.statusCode ?? 0, body, headerOf(response, 'retry-after')) };
+}
+
+function lost(error: unknown, call: Call): Refused {
+  call.signal?.throwIfAborted();
+  if (error instanceof PatchpanelError) throw error;
+  return { kind: 'lost', error: error instanceof Error ? error : new Error(String(error)) };
+}
+
 function respond(request: ClientRequest, body: string | undefined): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve);
@@ -302,7 +295,7 @@ export async function readBody(response: IncomingMessage, maxBytes: number): Pro
   return Buffer.concat(chunks).toString('utf8');
 }
 
-export function headerOf(response: IncomingMessage, name: string): string | undefined {
+function headerOf(response: IncomingMessage, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
