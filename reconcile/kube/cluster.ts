@@ -126,7 +126,13 @@ export interface Cluster {
     patch: Json,
     options?: WriteOptions,
   ): Promise<KubeObject>;
-  delete(resource: Resource, namespace: string | undefined, name: string): Promise<void>;
+  /** `gracePeriodSeconds` 0 is how a kubelet says that the containers of a pod have ended. */
+  delete(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    options?: { readonly gracePeriodSeconds?: number },
+  ): Promise<void>;
   /** GET of a path that is no object: `/version`, `/openapi/v3`, discovery. */
   raw(path: string): Promise<unknown>;
   /** Runs an argument array in a container, without a shell; throws `cluster/exec` where it can't be started. */

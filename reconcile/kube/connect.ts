@@ -275,13 +275,21 @@ class HttpCluster implements Cluster {
     });
   }
 
-  async delete(resource: Resource, namespace: string | undefined, name: string): Promise<void> {
+  async delete(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    options: { readonly gracePeriodSeconds?: number } = {},
+  ): Promise<void> {
+    const query = new URLSearchParams();
+    if (options.gracePeriodSeconds !== undefined) query.set('gracePeriodSeconds', String(options.gracePeriodSeconds));
     try {
       await this.#transport.send({
         intent: intentOf('delete', resource, namespace, name),
         counter: 'delete',
         method: 'DELETE',
         path: resourcePath(resource, namespace, name),
+        query,
         repeatable: true,
       });
     } catch (error) {
