@@ -1,0 +1,95 @@
+/** What every actor is given, and what an actor is. */
+import type { Cluster, KubeObject } from '../../reconcile/kube/cluster.ts';
+import { events } from '../../reconcile/kube/resources.ts';
+import type { Fault, FaultName } from '../contract.ts';
+import type { NodeState } from './node-state.ts';
+import { timestamp } from './objects.ts';
+
+export interface Actor {
+  /** Resolves once the caches are filled. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ActorContext {
+  /** Divides every delay. */
+  readonly speed: number;
+  readonly faults: Faults;
+  /** What the nodes hold: pods' interfaces and domains. Only kubelet, CNI and virt-handler look at it. */
+  readonly node: NodeState;
+}
+
+/** Switches of misbehaviour; may be changed while the sandbox runs. */
+export class Faults {
+  #list: readonly Fault[];
+
+  constructor(list: readonly Fault[]) {
+    this.#list = list;
+  }
+
+  set(list: readonly Fault[]): void {
+    this.#list = list;
+  }
+
+  /** Whether a fault strikes any of these names: a network of a VM, a NAD, `namespace/name`, or all by `*`. */
+  strikes(fault: FaultName, ...names: readonly string[]): boolean {
+    return this.#list.some((one) => one.name === fault && (one.value === '*' || names.includes(one.value)));
+  }
+}
+
+/** Writes events as a client-go recorder does: one object for repeated ones, with a count. */
+export class EventRecorder {
+  readonly #cluster: Cluster;
+  readonly #component: string;
+  readonly #seen = new Map<string, KubeObject>();
+
+  constructor(cluster: Cluster, component: string) {
+    this.#cluster = cluster;
+    this.#component = component;
+  }
+
+  /** Never throws: an event that is lost is no reason to fail. */
+  async emit(
+    involved: {
+      readonly apiVersion: string;
+      readonly kind: string;
+      readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
+    },
+    type: 'Normal' | 'Warning',
+    reason: string,
+    message: string,
+  ): Promise<void> {
+    const { name, namespace, uid } = involved.metadata;
+    const key = [uid, type, reason, message].join('\n');
+    const now = timestamp();
+    const known = this.#seen.get(key);
+    try {
+      if (known !== undefined) {
+        const count = Number(known.count) + 1;
+        const patch = { count, lastTimestamp: now };
+        this.#seen.set(key, await this.#cluster.mergePatch(events, namespace, known.metadata.name, patch));
+        return;
+      }
+      if (this.#seen.size > 10_000) this.#seen.clear();
+      const stamp = process.hrtime.bigint().toString(16);
+      const created = await this.#cluster.create(events, {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name: `${name}.${stamp}`, namespace },
+        involvedObject: { apiVersion: involved.apiVersion, kind: involved.kind, name, namespace, uid },
+        type,
+        reason,
+        message,
+        count: 1,
+        firstTimestamp: now,
+        lastTimestamp: now,
+        source: { component: this.#component },
+        reportingComponent: this.#component,
+        reportingInstance: '',
+      });
+      this.#seen.set(key, created);
+    } catch {
+      this.#seen.delete(key);
+    }
+  }
+}

@@ -1,0 +1,176 @@
+/** multus-dynamic-networks-controller: follows the networks annotation of running pods, by its own rules. */
+import type { Cluster } from '../../reconcile/kube/cluster.ts';
+import { networkAttachmentDefinitions, pods } from '../../reconcile/kube/resources.ts';
+import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import { type Actor, type ActorContext, EventRecorder } from './context.ts';
+import {
+  type CniCalls,
+  hostNetworkEvent,
+  planAttachments,
+  reconcileAttachments,
+  triesBeforeSilence,
+} from './dynamic-networks-core.ts';
+import { Informer, keyOf } from './informer.ts';
+import { readElements } from './kubelet.ts';
+import { newMac } from './node-state.ts';
+import { type Pod, readAs } from './objects.ts';
+import { networkStatusAnnotation, networksAnnotation, readPodNetworkStatus } from './pod-networks.ts';
+import { sleep } from './sleep.ts';
+
+/** Milliseconds on a real cluster for one CNI call through Multus. */
+const cniCallMs = 120;
+const firstRetryMs = 5;
+
+export function dynamicNetworksController(cluster: Cluster, context: ActorContext): Actor & { enabled: boolean } {
+  const informer = new Informer(cluster, pods);
+  const nads = new Informer(cluster, networkAttachmentDefinitions);
+  const events = new EventRecorder(cluster, 'pod-networks-updates');
+  const abort = new AbortController();
+  /** Work on each pod, one after the other. */
+  const work = new Map<string, Promise<void>>();
+  let started = false;
+
+  const actor = {
+    enabled: true,
+    async start(): Promise<void> {
+      await nads.start();
+      await informer.start();
+      started = true;
+      // Latent differences are acted on at its start.
+      for (const object of informer.values()) if (differs(readAs<Pod>(object))) enqueue(keyOf(object));
+    },
+    async stop(): Promise<void> {
+      abort.abort();
+      await Promise.all(work.values());
+      await Promise.all([informer.stop(), nads.stop()]);
+    },
+  };
+
+  informer.onChange((change, object, old) => {
+    // A pod that only now is Running enters its view anew, and what changed before goes unseen.
+    if (!started || !actor.enabled || change !== 'modified' || old === undefined) return;
+    const pod = readAs<Pod>(object);
+    const before = readAs<Pod>(old);
+    if (pod.status?.phase !== 'Running' || before.status?.phase !== 'Running') return;
+    if (pod.metadata.uid !== before.metadata.uid) return;
+    if (pod.spec.hostNetwork === true) {
+      if (pod.metadata.annotations?.[networksAnnotation] !== undefined) {
+        const event = hostNetworkEvent(pod.metadata);
+        void events.emit(pod, event.type, event.reason, event.message);
+      }
+      return;
+    }
+    if (pod.metadata.annotations?.[networksAnnotation] !== before.metadata.annotations?.[networksAnnotation]) {
+      enqueue(keyOf(object));
+    }
+  });
+
+  function enqueue(key: string): void {
+    const next = (work.get(key) ?? Promise.resolve()).then(() => reconcile(key)).catch(() => {});
+    work.set(key, next);
+    void next.then(() => {
+      if (work.get(key) === next) work.delete(key);
+    });
+  }
+
+  async function reconcile(key: string): Promise<void> {
+    for (let tries = 0; tries < triesBeforeSilence && !abort.signal.aborted; tries++) {
+      const stored = informer.byKey(key);
+      if (stored === undefined || !(await attempt(readAs<Pod>(stored)))) return;
+      await sleep(firstRetryMs * 2 ** tries, abort.signal);
+    }
+  }
+
+  /** Returns whether it failed and shall be tried again. */
+  async function attempt(pod: Pod): Promise<boolean> {
+    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
+    let elements: ReturnType<typeof readElements>;
+    try {
+      elements = value === '' ? [] : readElements(value, pod.metadata.namespace);
+    } catch {
+      return true;
+    }
+    const status = readPodNetworkStatus(pod.metadata.annotations);
+    const plan = planAttachments(elements, status);
+    if (plan.adds.length === 0 && plan.removes.length === 0) return false;
+    const emitted: Promise<void>[] = [];
+    const round = await reconcileAttachments(
+      pod.metadata,
+      plan,
+      status,
+      cniOf(pod),
+      (event) => emitted.push(events.emit(pod, event.type, event.reason, event.message)),
+      async (next) => {
+        const { namespace, name } = pod.metadata;
+        const value = JSON.stringify(shuffled(next));
+        informer.observe(
+          await cluster.mergePatch(
+            pods,
+            namespace,
+            name,
+            { metadata: { annotations: { [networkStatusAnnotation]: value } } },
+            { subresource: 'status' },
+          ),
+        );
+      },
+    );
+    await Promise.all(emitted);
+    return round.failed;
+  }
+
+  function cniOf(pod: Pod): CniCalls {
+    const interfaces = context.node.interfacesOf(pod);
+    const nadOf = (namespace: string, name: string): void => {
+      if (nads.get(namespace, name) === undefined) {
+        throw new Error(`network-attachment-definitions.k8s.cni.cncf.io "${name}" not found`);
+      }
+    };
+    return {
+      async add(element) {
+        nadOf(element.namespace, element.name);
+        await sleep(cniCallMs / context.speed, abort.signal);
+        const name = element.interface ?? '';
+        if (name === '') throw new Error('interface name is empty');
+        if (interfaces.has(name)) throw new Error(`validateIfName: interface name ${name} already exists`);
+        if (context.faults.strikes('cni-add-fails', element.name, `${element.namespace}/${element.name}`)) {
+          throw new Error('the plugin failed');
+        }
+        const mac = element.mac ?? newMac();
+        const entry: NetworkStatus = { name: `${element.namespace}/${element.name}`, interface: name, mac, dns: {} };
+        interfaces.set(name, entry);
+        return entry;
+      },
+      async del(element) {
+        nadOf(element.namespace, element.name);
+        await sleep(cniCallMs / context.speed, abort.signal);
+        interfaces.delete(element.interface ?? '');
+      },
+    };
+  }
+
+  return actor;
+}
+
+function differs(pod: Pod): boolean {
+  if (pod.status?.phase !== 'Running' || pod.spec.hostNetwork === true) return false;
+  try {
+    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
+    const elements = value === '' ? [] : readElements(value, pod.metadata.namespace);
+    const { adds, removes } = planAttachments(elements, readPodNetworkStatus(pod.metadata.annotations));
+    return adds.length > 0 || removes.length > 0;
+  } catch {
+    return true;
+  }
+}
+
+/** The controller rebuilds the list from a Go map, so its order is anything. */
+function shuffled<T>(list: readonly T[]): T[] {
+  const result = [...list];
+  for (let index = result.length - 1; index > 0; index--) {
+    const other = Math.floor(Math.random() * (index + 1));
+    const kept = result[index] as T;
+    result[index] = result[other] as T;
+    result[other] = kept;
+  }
+  return result;
+}

@@ -1,0 +1,263 @@
+/**
+ * Stand-in for scheduler, kubelet and Multus's cold plug: binds pods to nodes, gives them their interfaces, and takes
+ * them through Running, Ready and their end.
+ */
+import type { Cluster } from '../../reconcile/kube/cluster.ts';
+import { isStatus } from '../../reconcile/kube/failures.ts';
+import { networkAttachmentDefinitions, pods } from '../../reconcile/kube/resources.ts';
+import { labels, primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
+import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
+import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import { type Actor, type ActorContext, EventRecorder } from './context.ts';
+import { Informer, keyOf } from './informer.ts';
+import { launcherImage } from './launcher-pod.ts';
+import { newMac, newPodAddress } from './node-state.ts';
+import { type Condition, type Pod, readAs, timestamp, withCondition } from './objects.ts';
+import { defaultNetworkAnnotation, networkStatusAnnotation, networksAnnotation, splitNad } from './pod-networks.ts';
+import { sleep } from './sleep.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** Milliseconds on a real cluster. */
+const delays = { sandbox: 200, ready: 300, end: 250, retry: 10_000 };
+
+export const nodeNames = ['node01', 'node02'] as const;
+export const nodeAddresses: Readonly<Record<string, string>> = { node01: '192.168.66.101', node02: '192.168.66.102' };
+
+interface Clients {
+  readonly scheduler: Cluster;
+  readonly kubelet: Cluster;
+}
+
+export function kubelet(clients: Clients, context: ActorContext): Actor {
+  const informer = new Informer(clients.kubelet, pods);
+  const nads = new Informer(clients.kubelet, networkAttachmentDefinitions);
+  const stand = new Kubelet(clients, informer, nads, context);
+  return {
+    async start() {
+      await nads.start();
+      await informer.start();
+    },
+    async stop() {
+      await stand.stop();
+      await Promise.all([informer.stop(), nads.stop()]);
+    },
+  };
+}
+
+class Kubelet {
+  readonly #scheduler: Cluster;
+  readonly #cluster: Cluster;
+  readonly #pods: Informer;
+  readonly #nads: Informer;
+  readonly #context: ActorContext;
+  readonly #queue: WorkQueue;
+  readonly #abort = new AbortController();
+  readonly #schedulerEvents: EventRecorder;
+  readonly #kubeletEvents: EventRecorder;
+  readonly #multusEvents: EventRecorder;
+  /** Pods that wait for a network attachment definition. */
+  readonly #stuck = new Set<string>();
+  #nextNode = 0;
+
+  constructor(clients: Clients, informer: Informer, nads: Informer, context: ActorContext) {
+    this.#scheduler = clients.scheduler;
+    this.#cluster = clients.kubelet;
+    this.#pods = informer;
+    this.#nads = nads;
+    this.#context = context;
+    this.#schedulerEvents = new EventRecorder(clients.scheduler, 'default-scheduler');
+    this.#kubeletEvents = new EventRecorder(clients.kubelet, 'kubelet');
+    this.#multusEvents = new EventRecorder(clients.kubelet, 'multus');
+    this.#queue = new WorkQueue((key) => this.#sync(key));
+    informer.onChange((change, object) => {
+      if (change === 'deleted') context.node.forget(object.metadata.uid ?? '');
+      else this.#queue.add(keyOf(object));
+    });
+    nads.onChange((change) => {
+      if (change === 'deleted') return;
+      for (const key of this.#stuck) this.#queue.add(key);
+    });
+    context.node.onChange((uid) => {
+      for (const object of informer.values()) if (object.metadata.uid === uid) this.#queue.add(keyOf(object));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#queue.close();
+  }
+
+  async #sync(key: string): Promise<void> {
+    const pod = this.#pod(key);
+    if (pod === undefined) return;
+    if (pod.metadata.deletionTimestamp !== undefined) await this.#end(key);
+    else if (pod.spec.nodeName === undefined) await this.#schedule(pod);
+    else if (pod.status?.phase === undefined || pod.status.phase === 'Pending') await this.#run(key);
+    else if (pod.status.phase === 'Running') await this.#running(pod, key);
+  }
+
+  #pod(key: string): Pod | undefined {
+    const stored = this.#pods.byKey(key);
+    return stored === undefined ? undefined : readAs<Pod>(stored);
+  }
+
+  async #wait(milliseconds: number): Promise<boolean> {
+    await sleep(milliseconds / this.#context.speed, this.#abort.signal);
+    return !this.#abort.signal.aborted;
+  }
+
+  async #schedule(pod: Pod): Promise<void> {
+    const { namespace, name } = pod.metadata;
+    const node = this.#nodeFor(pod);
+    this.#pods.observe(await this.#scheduler.mergePatch(pods, namespace, name, { spec: { nodeName: node } }));
+    const message = `Successfully assigned ${namespace}/${name} to ${node}`;
+    await this.#schedulerEvents.emit(pod, 'Normal', 'Scheduled', message);
+  }
+
+  /** A migration target goes to another node than its source. */
+  #nodeFor(pod: Pod): string {
+    const source =
+      pod.metadata.labels?.[labels.migrationJobUid] === undefined ? undefined : pod.metadata.labels[labels.nodeName];
+    const fitting = nodeNames.filter((node) => node !== source);
+    this.#nextNode += 1;
+    return fitting[this.#nextNode % fitting.length] ?? nodeNames[0];
+  }
+
+  /** Builds the pod sandbox, which needs every network, and starts the containers. */
+  async #run(key: string): Promise<void> {
+    if (!(await this.#wait(delays.sandbox))) return;
+    const pod = this.#pod(key);
+    if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return;
+    const failure = this.#networkFailure(pod);
+    if (failure !== undefined) {
+      this.#stuck.add(key);
+      await this.#kubeletEvents.emit(pod, 'Warning', 'FailedCreatePodSandBox', failure);
+      this.#queue.addAfter(key, delays.retry / this.#context.speed);
+      return;
+    }
+    this.#stuck.delete(key);
+    const { namespace, name } = pod.metadata;
+    const entries = this.#plug(pod);
+    const address = entries[0]?.ips?.[0] ?? newPodAddress();
+    await this.#cluster.mergePatch(pods, namespace, name, {
+      metadata: { annotations: { [networkStatusAnnotation]: JSON.stringify(entries) } },
+    });
+    for (const entry of entries) {
+      const message = `Add ${entry.interface} [${(entry.ips ?? []).map((ip) => `${ip}/24`).join(' ')}] from ${entry.name}`;
+      await this.#multusEvents.emit(pod, 'Normal', 'AddedInterface', message);
+    }
+    const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], startTime: timestamp() };
+    await this.#writeStatus(pod, { ...status, hostIP: nodeAddresses[pod.spec.nodeName ?? ''] ?? '' }, 'False');
+  }
+
+  #elements(pod: Pod): readonly NetworkSelectionElement[] {
+    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
+    if (value === '') return [];
+    return readElements(value, pod.metadata.namespace);
+  }
+
+  #networkFailure(pod: Pod): string | undefined {
+    const prefix = 'Failed to create pod sandbox: plugin type="multus" failed (add): ';
+    for (const element of this.#elements(pod)) {
+      if (this.#nads.get(element.namespace, element.name) === undefined) {
+        return `${prefix}cannot find a network-attachment-definition (${element.name}) in namespace (${element.namespace})`;
+      }
+      const key = `${element.namespace}/${element.name}`;
+      if (this.#context.faults.strikes('cni-add-fails', element.name, key)) {
+        return `${prefix}[${pod.metadata.namespace}/${pod.metadata.name}:${element.name}]: error adding container to network "${element.name}"`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Default network first, then the annotation's in their order. */
+  #plug(pod: Pod): NetworkStatus[] {
+    const defaultNad = pod.metadata.annotations?.[defaultNetworkAnnotation];
+    const nad = defaultNad === undefined ? undefined : splitNad(defaultNad, pod.metadata.namespace);
+    const first: NetworkStatus = {
+      name: nad === undefined ? 'k8s-pod-network' : `${nad.namespace}/${nad.name}`,
+      interface: primaryPodInterface,
+      ips: [newPodAddress()],
+      mac: newMac(),
+      default: true,
+      dns: {},
+    };
+    const rest = this.#elements(pod).map((element, index) => ({
+      name: `${element.namespace}/${element.name}`,
+      interface: element.interface ?? `net${index + 1}`,
+      mac: element.mac ?? newMac(),
+      dns: {},
+    }));
+    const entries = [first, ...rest];
+    const interfaces = this.#context.node.interfacesOf(pod);
+    for (const entry of entries) interfaces.set(entry.interface ?? '', entry);
+    return entries;
+  }
+
+  async #running(pod: Pod, key: string): Promise<void> {
+    const { uid } = pod.metadata;
+    if (this.#context.node.isFinished(uid)) {
+      await this.#writeStatus(pod, { phase: 'Succeeded' }, 'False');
+      return;
+    }
+    const isTarget = pod.metadata.labels?.[labels.migrationJobUid] !== undefined;
+    if (isReady(pod) || (isTarget && !this.#context.node.isReady(uid))) return;
+    if (!(await this.#wait(delays.ready))) return;
+    const current = this.#pod(key);
+    if (current?.metadata.uid !== uid || current.metadata.deletionTimestamp !== undefined || isReady(current)) return;
+    await this.#writeStatus(current, { phase: 'Running' }, 'True');
+  }
+
+  async #writeStatus(pod: Pod, fields: Readonly<Record<string, unknown>>, ready: 'True' | 'False'): Promise<void> {
+    const { namespace, name } = pod.metadata;
+    const now = timestamp();
+    const make = (type: string, status: string): Condition => ({
+      type,
+      status,
+      lastProbeTime: null,
+      lastTransitionTime: now,
+    });
+    let conditions = pod.status?.conditions ?? [];
+    for (const type of ['kubevirt.io/virtual-machine-unpaused', 'PodScheduled', 'Initialized']) {
+      if (!conditions.some((condition) => condition.type === type))
+        conditions = withCondition(conditions, make(type, 'True'));
+    }
+    for (const type of ['ContainersReady', 'Ready']) conditions = withCondition(conditions, make(type, ready));
+    const compute = { name: 'compute', image: launcherImage, imageID: launcherImage, restartCount: 0 };
+    const containerStatuses = [
+      fields.phase === 'Succeeded'
+        ? { ...compute, ready: false, state: { terminated: { exitCode: 0, reason: 'Completed' } } }
+        : { ...compute, ready: true, started: true, state: { running: { startedAt: now } } },
+    ];
+    const patch = { status: { ...fields, conditions, containerStatuses, qosClass: 'Burstable' } };
+    const stored = await this.#cluster.mergePatch(pods, namespace, name, patch as never, { subresource: 'status' });
+    this.#pods.observe(stored);
+  }
+
+  /** The containers have ended: the object goes. */
+  async #end(key: string): Promise<void> {
+    if (!(await this.#wait(delays.end))) return;
+    const pod = this.#pod(key);
+    if (pod?.metadata.deletionTimestamp === undefined) return;
+    const { namespace, name } = pod.metadata;
+    this.#stuck.delete(key);
+    try {
+      await this.#cluster.delete(pods, namespace, name, { gracePeriodSeconds: 0 });
+    } catch (error) {
+      if (!isStatus(error, 404)) throw error;
+    }
+  }
+}
+
+function isReady(pod: Pod): boolean {
+  return (
+    pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true
+  );
+}
+
+/** Elements of an annotation in its JSON form; both other forms and mistakes end up as none. */
+export function readElements(value: string, namespace: string): readonly NetworkSelectionElement[] {
+  const parsed: unknown = JSON.parse(value);
+  if (!Array.isArray(parsed)) return [];
+  return parsed.map((entry: NetworkSelectionElement) => ({ ...entry, namespace: entry.namespace ?? namespace }));
+}

@@ -1,0 +1,120 @@
+/** The virt-launcher pod that virt-controller makes for a VMI, or for the target of its migration. Pure. */
+import type { KubeObject } from '../../reconcile/kube/cluster.ts';
+import {
+  annotations,
+  bridgeName,
+  computeContainer,
+  labels,
+  launcherAppLabel,
+  primaryPodInterface,
+} from '../../reconcile/systems/kubevirt-names.ts';
+import type { Migration, Vmi } from './objects.ts';
+import { defaultNetworkAnnotation, networksAnnotation, networksAtBirth } from './pod-networks.ts';
+import { nicLists } from './vm-networks.ts';
+
+export const launcherImage = 'registry:5000/kubevirt/virt-launcher:v1.9.0';
+const nonRootUser = 107;
+
+/** Why a pod can't be made, in virt-controller's words; undefined where it can. No binding plugin is registered. */
+export function renderFailure(vmi: Vmi): string | undefined {
+  const plugin = nicLists(vmi.spec).interfaces.find((nic) => nic.binding !== undefined);
+  if (plugin === undefined) return undefined;
+  return `failed to render launch manifest: couldn't find configuration for network binding: ${plugin.binding?.name}`;
+}
+
+export function launcherPod(
+  vmi: Vmi,
+  migration?: { readonly object: Migration; readonly sourceNode: string },
+): KubeObject {
+  const { name, namespace, uid } = vmi.metadata;
+  const lists = nicLists(vmi.spec);
+  const networks = networksAtBirth(lists, namespace);
+  const defaultNetwork = lists.networks.find((network) => network.multus?.default === true)?.multus?.networkName;
+  const freezer = (verb: string): string =>
+    `["/usr/bin/virt-freezer", "--${verb}", "--name", "${name}", "--namespace", "${namespace}"]`;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: '',
+      generateName: `virt-launcher-${name}-`,
+      namespace,
+      labels: {
+        ...vmi.metadata.labels,
+        [labels.app]: launcherAppLabel,
+        [labels.createdBy]: uid,
+        [labels.vmName]: name,
+        [labels.vmiId]: name,
+        ...(migration !== undefined && {
+          [labels.migrationJobUid]: migration.object.metadata.uid,
+          [labels.nodeName]: migration.sourceNode,
+        }),
+      },
+      annotations: {
+        ...vmi.metadata.annotations,
+        [annotations.domain]: name,
+        'descheduler.alpha.kubernetes.io/request-evict-only': '',
+        'istio.io/reroute-virtual-interfaces': bridgeName(primaryPodInterface),
+        'kubectl.kubernetes.io/default-container': computeContainer,
+        'kubevirt.io/memory-overhead-bytes': migration === undefined ? '289406976' : '1363148800',
+        'kubevirt.io/migrationTransportUnix': 'true',
+        'post.hook.backup.velero.io/command': freezer('unfreeze'),
+        'post.hook.backup.velero.io/container': computeContainer,
+        'pre.hook.backup.velero.io/command': freezer('freeze'),
+        'pre.hook.backup.velero.io/container': computeContainer,
+        'pre.hook.backup.velero.io/timeout': '60s',
+        'traffic.sidecar.istio.io/kubevirtInterfaces': bridgeName(primaryPodInterface),
+        ...(networks !== undefined && { [networksAnnotation]: networks }),
+        ...(defaultNetwork !== undefined && { [defaultNetworkAnnotation]: defaultNetwork }),
+        ...(migration !== undefined && { 'kubevirt.io/migrationJobName': migration.object.metadata.name }),
+      },
+      ownerReferences: [
+        {
+          apiVersion: 'kubevirt.io/v1',
+          kind: 'VirtualMachineInstance',
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        } as NonNullable<KubeObject['metadata']['ownerReferences']>[number],
+      ],
+    },
+    spec: podSpec(vmi),
+  };
+}
+
+function podSpec(vmi: Vmi): object {
+  return {
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 60,
+    hostname: vmi.metadata.name,
+    automountServiceAccountToken: false,
+    nodeSelector: {
+      'kubernetes.io/arch': 'amd64',
+      'kubevirt.io/schedulable': 'true',
+      'machine-type.node.kubevirt.io/q35': 'true',
+    },
+    securityContext: { runAsUser: nonRootUser, runAsGroup: nonRootUser, runAsNonRoot: true, fsGroup: nonRootUser },
+    readinessGates: [{ conditionType: 'kubevirt.io/virtual-machine-unpaused' }],
+    volumes: [
+      { name: 'private', emptyDir: {} },
+      { name: 'libvirt-runtime', emptyDir: {} },
+    ],
+    containers: [
+      {
+        name: computeContainer,
+        image: launcherImage,
+        command: ['/usr/bin/virt-launcher-monitor', '--name', vmi.metadata.name, '--uid', vmi.metadata.uid],
+        resources: {
+          limits: { 'devices.kubevirt.io/tun': '1' },
+          requests: { cpu: '200m', 'devices.kubevirt.io/tun': '1', memory: '1300Mi' },
+        },
+        volumeMounts: [
+          { name: 'private', mountPath: '/var/run/kubevirt-private' },
+          { name: 'libvirt-runtime', mountPath: '/var/run/libvirt' },
+        ],
+        imagePullPolicy: 'IfNotPresent',
+      },
+    ],
+  };
+}
