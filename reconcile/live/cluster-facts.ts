@@ -1,0 +1,94 @@
+/** What is true of the whole cluster: KubeVirt's configuration, and how a change reaches a running pod. */
+import { PatchpanelError } from '../errors.ts';
+import type { Cluster, KubeObject } from '../kube/cluster.ts';
+import { isStatus } from '../kube/failures.ts';
+import { daemonSets, kubevirts } from '../kube/resources.ts';
+import { fields, text } from '../systems/json-shape.ts';
+import { liveMigrateMethod } from '../systems/kubevirt-names.ts';
+import type { ClusterFacts, Delivery } from './model.ts';
+
+/** Labels that the manifests of the dynamic-networks controller and its distributions put on the DaemonSet. */
+const controllerSelector = 'app in (dynamic-networks-controller,multus-dynamic-networks-controller)';
+/** Its name in the upstream manifest, for those who relabelled it. */
+const controllerName = 'dynamic-networks-controller-ds';
+
+/** Reads both; what the credentials may not see stays undefined or is assumed, and the evidence says so. */
+export async function readClusterFacts(cluster: Cluster): Promise<ClusterFacts> {
+  const [delivery, kubevirt] = await Promise.all([readDelivery(cluster), readKubevirt(cluster)]);
+  return { server: cluster.server, ...delivery, ...kubevirt };
+}
+
+type DeliveryFacts = Pick<ClusterFacts, 'delivery' | 'deliveryEvidence'>;
+
+/**
+ * With a controller that is ready on at least one node, changes reach the pod in place. Where DaemonSets can't be listed
+ * this is assumed: KubeVirt then waits for 20 s and falls back to a migration by itself, so a wrong guess costs time,
+ * while the other one would plug several NICs at once, in whatever order.
+ */
+async function readDelivery(cluster: Cluster): Promise<DeliveryFacts> {
+  try {
+    const controller =
+      (await findDaemonSet(cluster, { labelSelector: controllerSelector })) ??
+      (await findDaemonSet(cluster, { fieldSelector: `metadata.name=${controllerName}` }));
+    return judgeController(controller);
+  } catch (error) {
+    if (!(error instanceof PatchpanelError) || error.code !== 'cluster/forbidden') throw error;
+    return { delivery: 'in-place', deliveryEvidence: 'assumed: no permission to list daemonsets' };
+  }
+}
+
+interface Controller {
+  readonly place: string;
+  readonly ready: number;
+  readonly wanted: number;
+}
+
+async function findDaemonSet(
+  cluster: Cluster,
+  selection: { readonly labelSelector?: string; readonly fieldSelector?: string },
+): Promise<Controller | undefined> {
+  const { items } = await cluster.list(daemonSets, selection, ({ metadata, status }): Controller => {
+    const { numberReady, desiredNumberScheduled } = fields(status);
+    return {
+      place: `${metadata.namespace}/${metadata.name}`,
+      ready: typeof numberReady === 'number' ? numberReady : 0,
+      wanted: typeof desiredNumberScheduled === 'number' ? desiredNumberScheduled : 0,
+    };
+  });
+  return items.sort((a, b) => b.ready - a.ready)[0];
+}
+
+function judgeController(controller: Controller | undefined): DeliveryFacts {
+  if (controller === undefined) {
+    return { delivery: 'migration', deliveryEvidence: 'no DaemonSet of the dynamic-networks controller' };
+  }
+  const { place, ready, wanted } = controller;
+  const delivery: Delivery = ready > 0 ? 'in-place' : 'migration';
+  const count = ready === wanted && ready > 0 ? '' : `, ready on ${ready} of ${wanted} nodes`;
+  return { delivery, deliveryEvidence: `DaemonSet ${place}${count}` };
+}
+
+type KubevirtFacts = Pick<ClusterFacts, 'kubevirtVersion' | 'liveMigrateEnabled' | 'bindingPlugins'>;
+
+async function readKubevirt(cluster: Cluster): Promise<KubevirtFacts> {
+  try {
+    const { items } = await cluster.list(kubevirts, {}, kubevirtFacts);
+    return items[0] ?? {};
+  } catch (error) {
+    if (error instanceof PatchpanelError && error.code === 'cluster/forbidden') return {};
+    // A cluster without the CRD has no VMs either; that is said where they are listed.
+    if (isStatus(error, 404)) return {};
+    throw error;
+  }
+}
+
+function kubevirtFacts({ spec, status }: KubeObject): KubevirtFacts {
+  const { workloadUpdateStrategy, configuration } = fields(spec);
+  const methods = fields(workloadUpdateStrategy).workloadUpdateMethods;
+  const kubevirtVersion = text(fields(status).observedKubeVirtVersion);
+  return {
+    ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }),
+    liveMigrateEnabled: Array.isArray(methods) && methods.includes(liveMigrateMethod),
+    bindingPlugins: Object.keys(fields(fields(fields(configuration).network).binding)).sort(),
+  };
+}

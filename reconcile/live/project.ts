@@ -1,0 +1,161 @@
+/** Raw API objects reduced to what planning needs; also used on watch events while changes are applied. */
+import type { KubeObject } from '../kube/cluster.ts';
+import { type Fields, fields, items, text } from '../systems/json-shape.ts';
+import { hardwareFacts } from '../systems/kubevirt-hardware.ts';
+import { labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
+import { ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
+import { otherManagers } from './managers.ts';
+import type { Condition, DomainReading, LivePod, LiveVm, LiveVmi } from './model.ts';
+import { specNics, statusNics } from './nics.ts';
+import { networkStatusOf, networksOf } from './pod-annotations.ts';
+
+/** The part of a {@link LiveVm} that the VirtualMachine object itself holds. */
+export type VmPart = Omit<LiveVm, 'vmi' | 'pod' | 'domain'>;
+
+/** A launcher pod, with what decides which of several is the one that runs the VMI. */
+export interface LauncherPod extends LivePod {
+  /** UID of the VMI that controls it. */
+  readonly vmiUid: string;
+  readonly createdAt: string;
+}
+
+const maxConditionMessage = 2000;
+
+export function projectVm(object: KubeObject): VmPart {
+  const { metadata } = object;
+  const template = fields(fields(object.spec).template);
+  const namespace = metadata.namespace ?? '';
+  const pool = metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachinePool')?.name;
+  return {
+    namespace,
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    deleting: metadata.deletionTimestamp !== undefined,
+    nics: specNics(template.spec, namespace),
+    owned: readOwned(metadata.annotations?.[ownedAnnotation]),
+    sharedOwnershipAcknowledged: metadata.annotations?.[sharedOwnershipAnnotation] === 'acknowledged',
+    otherManagers: otherManagers(object),
+    ...(pool === undefined ? {} : { pool }),
+    conditions: conditionsOf(object.status),
+    hardware: hardwareFacts(template.spec, fields(template.metadata).annotations),
+  };
+}
+
+export function projectVmi(object: KubeObject): LiveVmi {
+  const { metadata } = object;
+  const status = fields(object.status);
+  const nodeName = text(status.nodeName);
+  const launcherVersion = imageVersion(text(status.launcherContainerImageVersion));
+  return {
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    phase: text(status.phase) ?? 'Pending',
+    deleting: metadata.deletionTimestamp !== undefined,
+    ...(nodeName === undefined ? {} : { nodeName }),
+    nics: specNics(object.spec, metadata.namespace ?? ''),
+    status: statusNics(status),
+    conditions: conditionsOf(status),
+    migrating: isMigrating(status.migrationState),
+    hardware: hardwareFacts(object.spec, metadata.annotations),
+    ...(launcherVersion === undefined ? {} : { launcherVersion }),
+  };
+}
+
+/** Undefined for a pod that is no launcher, such as the pods that attach volumes beside it. */
+export function projectPod(object: KubeObject): LauncherPod | undefined {
+  const { metadata } = object;
+  const vmiUid =
+    metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachineInstance' && owner.controller)?.uid ??
+    metadata.labels?.[labels.createdBy];
+  if (metadata.labels?.[labels.app] !== launcherAppLabel || vmiUid === undefined) return undefined;
+  const status = fields(object.status);
+  const nodeName = text(fields(object.spec).nodeName);
+  return {
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    phase: text(status.phase) ?? 'Pending',
+    ready: conditionsOf(status).some((condition) => condition.type === 'Ready' && condition.status === 'True'),
+    ...(nodeName === undefined ? {} : { nodeName }),
+    deleting: metadata.deletionTimestamp !== undefined,
+    networks: networksOf(metadata.annotations ?? {}, metadata.namespace ?? ''),
+    status: networkStatusOf(metadata.annotations ?? {}),
+    vmiUid,
+    createdAt: metadata.creationTimestamp ?? '',
+  };
+}
+
+/**
+ * Joins the layers of one VM. The domain is not read yet.
+ * @param pods launcher pods, of whatever VMI
+ */
+export function joinVm(
+  vm: VmPart,
+  vmi: LiveVmi | undefined,
+  pods: readonly LauncherPod[],
+  domain: DomainReading = { kind: 'unread', why: 'not-asked' },
+): LiveVm {
+  const pod = vmi === undefined ? undefined : activePod(vmi, pods);
+  return { ...vm, ...(vmi === undefined ? {} : { vmi }), ...(pod === undefined ? {} : { pod }), domain };
+}
+
+/**
+ * The pod that KubeVirt itself takes for the current one: of those that the VMI controls, on the node that VMI status
+ * names, the newest. The target of a migration is on another node until the VMI has moved; the source stays behind as
+ * Succeeded, and `status.activePods` goes on naming it, so that says nothing.
+ */
+export function activePod(vmi: LiveVmi, pods: readonly LauncherPod[]): LivePod | undefined {
+  const [current] = pods
+    .filter((pod) => pod.vmiUid === vmi.uid && (vmi.nodeName === undefined || pod.nodeName === vmi.nodeName))
+    .sort((a, b) => b.createdAt.localeCompare(a.createdAt) || Number(hasEnded(a)) - Number(hasEnded(b)));
+  if (current === undefined) return undefined;
+  const { vmiUid: _vmi, createdAt: _created, ...pod } = current;
+  return pod;
+}
+
+function hasEnded(pod: LivePod): boolean {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+function isMigrating(migrationState: unknown): boolean {
+  if (typeof migrationState !== 'object' || migrationState === null) return false;
+  const { completed, failed } = fields(migrationState);
+  return completed !== true && failed !== true;
+}
+
+/** A record that can't be read owns nothing: then nothing of that VM is unplugged. */
+function readOwned(annotation: string | undefined): readonly string[] {
+  if (annotation === undefined) return [];
+  try {
+    const names: unknown = JSON.parse(annotation);
+    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+function conditionsOf(status: unknown): readonly Condition[] {
+  const conditions: Condition[] = [];
+  for (const condition of items(fields(status).conditions)) conditions.push(...readCondition(fields(condition)));
+  return conditions;
+}
+
+function readCondition(condition: Fields): readonly Condition[] {
+  const type = text(condition.type);
+  if (type === undefined) return [];
+  const reason = text(condition.reason);
+  const message = text(condition.message)?.slice(0, maxConditionMessage);
+  return [
+    {
+      type,
+      status: text(condition.status) ?? 'Unknown',
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+    },
+  ];
+}
+
+/** `v1.9.0` of `registry:5000/kubevirt/virt-launcher:v1.9.0`; an image that is named by digest tells no version. */
+function imageVersion(image: string | undefined): string | undefined {
+  return /:(v?\d[^/:@]*)(?:@|$)/.exec(image ?? '')?.[1];
+}
