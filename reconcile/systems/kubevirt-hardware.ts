@@ -1,4 +1,5 @@
 /** The hardware that a VM template or VMI asks for, as far as PCIe ports depend on it. */
+import { fields, items, present, text } from './json-shape.ts';
 import { annotations } from './kubevirt-names.ts';
 import type { PortFacts } from './kubevirt-ports.ts';
 import { parseQuantity } from './quantity.ts';
@@ -10,26 +11,26 @@ import { parseQuantity } from './quantity.ts';
  */
 export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): PortFacts {
   const marks = fields(metadataAnnotations);
-  const domain = fields(fields(spec)['domain']);
-  const devices = fields(domain['devices']);
-  const resources = fields(domain['resources']);
+  const domain = fields(fields(spec).domain);
+  const devices = fields(domain.devices);
+  const resources = fields(domain.resources);
   const memory =
-    parseQuantity(fields(domain['memory'])['guest']) ??
-    parseQuantity(fields(resources['requests'])['memory']) ??
-    parseQuantity(fields(resources['limits'])['memory']);
-  const machine = text(fields(domain['machine'])['type']);
-  const architecture = text(fields(spec)['architecture']);
+    parseQuantity(fields(domain.memory).guest) ??
+    parseQuantity(fields(resources.requests).memory) ??
+    parseQuantity(fields(resources.limits).memory);
+  const machine = text(fields(domain.machine).type);
+  const architecture = text(fields(spec).architecture);
   const topologyVersion = text(marks[annotations.pciTopologyVersion]);
   const slotCount = text(marks[annotations.pciSlotCount]);
   return {
-    virtioDisks: items(devices['disks']).filter(isVirtioDisk).length,
-    hostDevices: items(devices['hostDevices']).length,
-    gpus: items(devices['gpus']).length,
-    virtioInputs: items(devices['inputs']).filter((input) => fields(input)['bus'] === 'virtio').length,
-    watchdog: isThere(devices['watchdog']),
-    rng: isThere(devices['rng']),
-    balloon: devices['autoattachMemBalloon'] !== false,
-    disableHotplug: devices['disableHotplug'] === true,
+    virtioDisks: items(devices.disks).filter(isVirtioDisk).length,
+    hostDevices: items(devices.hostDevices).length,
+    gpus: items(devices.gpus).length,
+    virtioInputs: items(devices.inputs).filter((input) => fields(input).bus === 'virtio').length,
+    watchdog: present(devices.watchdog),
+    rng: present(devices.rng),
+    balloon: devices.autoattachMemBalloon !== false,
+    disableHotplug: devices.disableHotplug === true,
     rootComplexAnnotation: marks[annotations.rootComplex] === 'true',
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(machine === undefined ? {} : { machineType: machine }),
@@ -41,21 +42,5 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
 
 function isVirtioDisk(disk: unknown): boolean {
   const { disk: plain, lun, cdrom } = fields(disk);
-  return [plain, lun, cdrom].some((kind) => fields(kind)['bus'] === 'virtio');
-}
-
-function fields(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
-}
-
-function items(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function isThere(value: unknown): boolean {
-  return value !== undefined && value !== null;
+  return [plain, lun, cdrom].some((kind) => fields(kind).bus === 'virtio');
 }

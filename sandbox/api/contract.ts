@@ -58,12 +58,15 @@ export interface AdmissionDenial {
   readonly code: number;
   readonly reason: string;
   readonly message: string;
-  readonly causes?: readonly StatusCause[];
+  /** Parts that are missing are left out of the answer: a mutating webhook tells messages alone. */
+  readonly causes?: readonly Partial<StatusCause>[];
 }
 
 export interface AdmissionHook {
   readonly group: string;
   readonly plural: string;
+  /** What the mutating webhook refuses: asked before `mutate`, and so before the schema. */
+  readonly refuse?: (request: AdmissionRequest) => AdmissionDenial | undefined;
   /** Returns the object to store. */
   readonly mutate?: (request: AdmissionRequest) => KubeObject;
   /** Returns a denial, or undefined. */
@@ -116,6 +119,15 @@ export interface ApiServerOptions {
   }) => boolean;
   /** Called after each request: method, path, status; for audits in tests. */
   readonly onRequest?: (entry: AuditEntry) => void;
+  readonly faults?: ApiFaults;
+}
+
+/** What the server gets wrong on purpose, so that clients show how they bear it. */
+export interface ApiFaults {
+  /** Share (0..1) of requests answered 429 with Retry-After or 503, before they are looked at. */
+  readonly errorShare?: number;
+  /** Watches end without warning after so many milliseconds. */
+  readonly watchCutMilliseconds?: number;
 }
 
 export interface AuditEntry {

@@ -1,6 +1,7 @@
 /** Builds the libvirt domain of a VirtualMachineInstance by the rules of KubeVirt v1.9's launcher. */
 import { createHash } from 'node:crypto';
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
+import { type Fields, fields, items, numeric, text } from '../../reconcile/systems/json-shape.ts';
 import { hardwareFacts } from '../../reconcile/systems/kubevirt-hardware.ts';
 import {
   domainName,
@@ -36,8 +37,6 @@ export interface LaunchOptions extends PodNetworks {
   readonly scheme?: PortScheme;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /**
  * The domain as it starts: NICs that are not absent, placeholders for NICs to come, controllers, disks, balloon and
  * rng, each on the bus that KubeVirt and libvirt give it.
@@ -50,7 +49,7 @@ export function launchDomain(vmi: KubeObject, options: LaunchOptions = {}): Doma
     throw new Error(
       `invalid kubevirt.io/pci-interface-slot-count annotation value "${facts.slotCount}": strconv.Atoi: parsing "${facts.slotCount}": invalid syntax`,
     );
-  const interfaces = list(fields(fields(spec.domain).devices).interfaces).map(fields);
+  const interfaces = items(fields(fields(spec.domain).devices).interfaces).map(fields);
   const layout = portLayout(facts, interfaces.length, options.scheme ?? 'v3');
   const devices = bootDevices(vmi, options, layout.placeholders);
   const definition = {
@@ -77,11 +76,11 @@ export function launchDomain(vmi: KubeObject, options: LaunchOptions = {}): Doma
 export function nicOf(vmi: KubeObject, name: string, pod: PodNetworks = {}): Nic | HostDevice | undefined {
   const spec = fields(vmi.spec);
   const devices = fields(fields(spec.domain).devices);
-  const found = list(devices.interfaces)
+  const found = items(devices.interfaces)
     .map(fields)
     .find((entry) => entry.name === name);
   if (!found) return undefined;
-  const bootOrder = number(found.bootOrder);
+  const bootOrder = numeric(found.bootOrder);
   if (found.sriov !== undefined)
     return {
       kind: 'hostdev',
@@ -90,7 +89,7 @@ export function nicOf(vmi: KubeObject, name: string, pod: PodNetworks = {}): Nic
       ...(bootOrder === undefined ? {} : { bootOrder }),
     };
   const model = libvirtModel(text(found.model), devices.useVirtioTransitional === true);
-  const acpiIndex = number(found.acpiIndex);
+  const acpiIndex = numeric(found.acpiIndex);
   const podInterface =
     pod.podInterface?.(name) ?? (isDefaultNetwork(spec, name) ? primaryPodInterface : podInterfaceName(name));
   const multiqueue = devices.networkInterfaceMultiqueue === true && model.startsWith('virtio');
@@ -111,7 +110,7 @@ export function nicOf(vmi: KubeObject, name: string, pod: PodNetworks = {}): Nic
 
 /** Whether a network is the pod's first one: the pod network, or a Multus network that takes its place. */
 export function isDefaultNetwork(spec: Fields, name: string): boolean {
-  return list(spec.networks)
+  return items(spec.networks)
     .map(fields)
     .some((network) => network.name === name && (network.pod !== undefined || fields(network.multus).default === true));
 }
@@ -169,7 +168,7 @@ function bootDevices(vmi: KubeObject, pod: PodNetworks, placeholders: number): r
   const devices = fields(fields(spec.domain).devices);
   const transitional = devices.useVirtioTransitional === true;
   const virtio = libvirtModel(undefined, transitional);
-  const names = list(devices.interfaces)
+  const names = items(devices.interfaces)
     .map(fields)
     .filter((entry) => entry.state !== 'absent')
     .flatMap((entry) => (typeof entry.name === 'string' ? [entry.name] : []));
@@ -178,7 +177,7 @@ function bootDevices(vmi: KubeObject, pod: PodNetworks, placeholders: number): r
   const hostDevices = facts.hostDevices + facts.gpus;
   const serials = devices.autoattachSerialConsole !== false;
   return [
-    ...list(devices.disks)
+    ...items(devices.disks)
       .map(fields)
       .map((disk, index, all) => diskOf(vmi, disk, index, all, virtio)),
     { kind: 'controller', type: 'usb', index: 0, model: 'none' },
@@ -190,7 +189,7 @@ function bootDevices(vmi: KubeObject, pod: PodNetworks, placeholders: number): r
       ? [{ kind: 'serial', path: `/var/run/kubevirt-private/${vmi.metadata.uid}/virt-serial0` } as const]
       : []),
     { kind: 'channel', name: 'org.qemu.guest_agent.0', connected: true },
-    ...list(devices.inputs)
+    ...items(devices.inputs)
       .map(fields)
       .map((input) => ({ kind: 'input', type: text(input.type) ?? 'tablet', bus: inputBus(input.bus) }) as const),
     ...(devices.autoattachGraphicsDevice === false ? [] : [{ kind: 'video', model: 'vga' } as const]),
@@ -240,7 +239,7 @@ function sameLetters(disk: Fields, bus: Disk['bus']): boolean {
 }
 
 function volumeSource(vmi: KubeObject, name: string): Pick<Disk, 'format' | 'source' | 'block'> {
-  const volume = list(fields(vmi.spec).volumes)
+  const volume = items(fields(vmi.spec).volumes)
     .map(fields)
     .find((entry) => entry.name === name);
   const folder = '/var/run/kubevirt-ephemeral-disks';
@@ -307,26 +306,10 @@ function takesRootSlot(device: Device): boolean {
 
 function vcpus(spec: Fields): number {
   const cpu = fields(fields(spec.domain).cpu);
-  return (number(cpu.cores) ?? 1) * (number(cpu.sockets) ?? 1) * (number(cpu.threads) ?? 1);
+  return (numeric(cpu.cores) ?? 1) * (numeric(cpu.sockets) ?? 1) * (numeric(cpu.threads) ?? 1);
 }
 
 function uuidOf(seed: string): string {
   const digest = createHash('sha256').update(seed).digest('hex');
   return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-5${digest.slice(13, 16)}-8${digest.slice(17, 20)}-${digest.slice(20, 32)}`;
-}
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function number(value: unknown): number | undefined {
-  return typeof value === 'number' ? value : undefined;
 }
