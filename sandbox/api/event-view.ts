@@ -1,0 +1,37 @@
+/** events.k8s.io events are core events under other names. */
+import type { JsonObject } from './json.ts';
+import type { View } from './served.ts';
+
+/** Core name -> name in events.k8s.io, in the order in which the newer API prints them. */
+const names: readonly (readonly [string, string])[] = [
+  ['eventTime', 'eventTime'],
+  ['series', 'series'],
+  ['reportingComponent', 'reportingController'],
+  ['reportingInstance', 'reportingInstance'],
+  ['action', 'action'],
+  ['reason', 'reason'],
+  ['involvedObject', 'regarding'],
+  ['related', 'related'],
+  ['message', 'note'],
+  ['type', 'type'],
+  ['source', 'deprecatedSource'],
+  ['firstTimestamp', 'deprecatedFirstTimestamp'],
+  ['lastTimestamp', 'deprecatedLastTimestamp'],
+  ['count', 'deprecatedCount'],
+];
+
+function rename(object: JsonObject, apiVersion: string, pairs: readonly (readonly [string, string])[]): JsonObject {
+  const renamed: JsonObject = { kind: 'Event', apiVersion, metadata: object.metadata };
+  for (const [from, to] of pairs) if (object[from] !== undefined) renamed[to] = object[from];
+  return renamed;
+}
+
+export const eventView: View = {
+  fromStored: (object) => rename(object, 'events.k8s.io/v1', names),
+  toStored: (object) =>
+    rename(
+      object,
+      'v1',
+      names.map(([core, newer]) => [newer, core] as const),
+    ),
+};
