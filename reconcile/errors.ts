@@ -27,7 +27,7 @@ interface ErrorRow {
   readonly remedy: string;
 }
 
-const { error, badInput, blocked, lockHeld, stalePlan, interrupted } = exitCodes;
+const { error, badInput, blocked, lockHeld, stalePlan, interrupted, partlyFailed } = exitCodes;
 
 /** The closed list of errors. Rows are sorted by code within their room. */
 export const errorTable = {
@@ -125,6 +125,12 @@ export const errorTable = {
     retryable: true,
     when: 'The host answered something that is not git.',
     remedy: 'Check that the URL is that of a repository.',
+  },
+  'git/redirect': {
+    exit: badInput,
+    retryable: false,
+    when: 'The git host redirects to another host.',
+    remedy: 'Give the URL that it redirects to, if you trust that host with the credentials.',
   },
 
   // --- desired state: what it says
@@ -307,7 +313,7 @@ export const errorTable = {
   'plan/blocked': {
     exit: blocked,
     retryable: false,
-    when: 'Something stands in the way of a change; nothing was written for that VM.',
+    when: 'Something stands in the way of a change; nothing was written for what it blocks.',
     remedy: 'Each blocker names its way out.',
   },
   'plan/format': {
@@ -327,6 +333,24 @@ export const errorTable = {
     retryable: true,
     when: 'Another run holds the lock.',
     remedy: 'Wait for it, or see who holds it in the message.',
+  },
+  'apply/timeout': {
+    exit: partlyFailed,
+    retryable: true,
+    when: 'A layer did not come to agree with a change in time.',
+    remedy: 'The message names the layer and the last reason; once that is mended, running again goes on from there.',
+  },
+  'apply/not-plugged': {
+    exit: partlyFailed,
+    retryable: true,
+    when: 'The node reported that it could not plug a NIC into the pod.',
+    remedy: 'Mend what the report says, such as the CNI config or its bridge on that node, then run again.',
+  },
+  'apply/refused': {
+    exit: partlyFailed,
+    retryable: false,
+    when: 'The API server refused a change: an admission webhook, or the schema.',
+    remedy: 'Read its words in the message; the VM is as it was before this change.',
   },
   'apply/interrupted': {
     exit: interrupted,

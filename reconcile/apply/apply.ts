@@ -1,0 +1,85 @@
+/**
+ * Carries a plan out on the kubevirt path. The protocol, VM by VM: look again; write one action as one patch of the VM
+ * template; follow it by watch until VM, VMI, pod, Multus and domain agree; write the next; hold all layers against all
+ * that was done. VMs go side by side, so many at a time, and none stops another.
+ *
+ * Killing a run at any point leaves whole patches behind, of which the next plan makes what is left to do.
+ */
+import type { Cluster } from '../kube/cluster.ts';
+import type { Plan } from '../plan/model.ts';
+import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
+import { Observer } from './observer.ts';
+import { Reasons } from './reasons.ts';
+import { Run } from './run.ts';
+import { Slots } from './slots.ts';
+import { runTarget } from './target-run.ts';
+import type { WaitPace } from './wait.ts';
+
+export interface ApplyOptions {
+  /** VMs in change at one time; the plan's settings say it where this is missing. */
+  readonly maxInFlight?: number;
+  /** From the write of an action until all layers agree. */
+  readonly actionTimeoutMs: number;
+  /** The same for what a migration brings; at least ten minutes where it is missing. */
+  readonly migrationTimeoutMs?: number;
+  /** From the start of the run; nothing new is started afterwards. */
+  readonly runTimeoutMs: number;
+  /** Aborts to stop: nothing new is started, what is in flight is finished. */
+  readonly signal?: AbortSignal;
+  /** Whether the final check reads the domain XML by exec; `always` fails where that is refused. */
+  readonly domainXml: 'auto' | 'always' | 'never';
+  /** The plan was saved earlier and looked at: a VM that moved since fails with `plan/stale`. */
+  readonly savedPlan?: boolean;
+  readonly pace?: Partial<WaitPace>;
+}
+
+/** Carries out all that the plan says; never throws for what goes wrong with a VM, which its outcome tells. */
+export async function applyPlan(
+  plan: Plan,
+  cluster: Cluster,
+  options: ApplyOptions,
+  onEvent: OnRunEvent,
+): Promise<Outcome> {
+  const started = performance.now();
+  const end = new AbortController();
+  const run = new Run(
+    cluster,
+    plan,
+    options,
+    {
+      observer: new Observer(cluster, end.signal),
+      reasons: new Reasons(cluster),
+      slots: new Slots(options.maxInFlight ?? plan.settings.maxInFlight),
+    },
+    onEvent,
+  );
+  try {
+    const targets = await Promise.all(plan.targets.map((target) => runTarget(target, run)));
+    return outcomeOf(plan, targets, run.writes, performance.now() - started);
+  } finally {
+    end.abort();
+  }
+}
+
+function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number, milliseconds: number): Outcome {
+  function count(result: TargetOutcome['result']): number {
+    return targets.filter((target) => target.result === result).length;
+  }
+  // VMs that are in the plan for a note alone had nothing to do.
+  const idle = plan.targets.filter(({ actions, blockers }) => actions.length === 0 && blockers.length === 0).length;
+  const interrupted = count('interrupted');
+  return {
+    targets,
+    interrupted: interrupted > 0,
+    summary: {
+      converged: count('converged') - idle,
+      failed: count('failed'),
+      blocked: count('blocked'),
+      staged: count('staged'),
+      interrupted,
+      unchanged: Math.max(plan.summary.unchanged, idle),
+      writes,
+      milliseconds,
+    },
+  };
+}

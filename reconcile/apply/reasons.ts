@@ -1,0 +1,113 @@
+/** Why a layer lags, in the system's own words: conditions of the VMI, then events, the newest first. */
+import type { Cluster, KubeObject } from '../kube/cluster.ts';
+import { isStatus } from '../kube/failures.ts';
+import { events } from '../kube/resources.ts';
+import type { LiveVm } from '../live/model.ts';
+import { conditionTypes, migrationRequiredReasons } from '../systems/kubevirt-names.ts';
+
+/** An Event as far as it explains something. */
+export interface Occurrence {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  /** Kind and name of the object that it is about. */
+  readonly about: string;
+  /** Milliseconds since the epoch, by the server's clock; whole seconds in most events. */
+  readonly at: number;
+}
+
+/** Reasons of the dynamic-networks controller for what it could not do in a pod. */
+const failedInPod: ReadonlySet<string> = new Set([
+  'FailedAddingInterface',
+  'FailedRemovingInterface',
+  'InterfaceAddRejected',
+]);
+
+/** Reads events; once that is refused it is not tried again. */
+export class Reasons {
+  readonly #cluster: Cluster;
+  #forbidden = false;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Warnings about the objects of these names, the newest first; none where events can't be read. */
+  async warnings(namespace: string, names: readonly string[]): Promise<readonly Occurrence[]> {
+    if (this.#forbidden) return [];
+    try {
+      const lists = await Promise.all(
+        names.map((name) =>
+          this.#cluster.list(events, { namespace, fieldSelector: `involvedObject.name=${name}` }, readOccurrence),
+        ),
+      );
+      return lists
+        .flatMap((list) => list.items)
+        .filter((occurrence) => occurrence.type === 'Warning')
+        .sort((one, other) => other.at - one.at);
+    } catch (error) {
+      // An explanation that fails must not fail what it would explain.
+      if (isStatus(error, 403)) this.#forbidden = true;
+      return [];
+    }
+  }
+}
+
+/** What conditions of VMI and VM say about a NIC that lags; undefined where they say nothing. */
+export function conditionReason(live: LiveVm): string | undefined {
+  const found = live.vmi?.conditions ?? [];
+  const synchronized = found.find(({ type, status }) => type === conditionTypes.synchronized && status === 'False');
+  if (synchronized !== undefined) return `${synchronized.reason ?? ''} ${synchronized.message ?? ''}`.trim();
+  if (live.vmi?.migrating === true) return 'a migration is under way';
+  const migration = found.find(({ type }) => type === conditionTypes.migrationRequired);
+  if (migration?.status === 'True') return 'KubeVirt wants to migrate the VM for this change';
+  if (migration?.reason === migrationRequiredReasons.pending)
+    return 'KubeVirt waits for the dynamic-networks controller before it migrates the VM';
+  if (found.some(({ type, status }) => type === conditionTypes.paused && status === 'True')) return 'the VM is paused';
+  return undefined;
+}
+
+/**
+ * The controller's report, not older than `since`, that it could not plug a pod interface. It tries four times within
+ * milliseconds and then forgets the pod until the annotation changes, so such a report is the end of it.
+ */
+export function failedInterface(
+  warnings: readonly Occurrence[],
+  needles: readonly string[],
+  since: number,
+): Occurrence | undefined {
+  return warnings.find(
+    (warning) =>
+      failedInPod.has(warning.reason) &&
+      // Most events tell whole seconds.
+      warning.at >= Math.floor(since / 1000) * 1000 &&
+      needles.some((needle) => warning.message.includes(needle)),
+  );
+}
+
+/** One line: `FailedAddingInterface on Pod virt-launcher-x: ...`. */
+export function occurrenceText(occurrence: Occurrence): string {
+  return `${occurrence.reason} on ${occurrence.about}: ${occurrence.message}`;
+}
+
+function readOccurrence(event: KubeObject): Occurrence {
+  const about = record(event.involvedObject);
+  const series = record(event.series);
+  const times = [event.lastTimestamp, series.lastObservedTime, event.eventTime, event.metadata.creationTimestamp];
+  const at = Math.max(...times.map((time) => (typeof time === 'string' && Date.parse(time)) || 0));
+  return {
+    type: text(event.type),
+    reason: text(event.reason),
+    message: text(event.message).replaceAll(/\s+/g, ' ').slice(0, 500),
+    about: `${text(about.kind)} ${text(about.name)}`,
+    at,
+  };
+}
+
+function record(value: unknown): { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null ? (value as { readonly [key: string]: unknown }) : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,87 @@
+/** What all VMs of one run share. */
+import type { Cluster } from '../kube/cluster.ts';
+import type { Plan } from '../plan/model.ts';
+import type { ApplyOptions } from './apply.ts';
+import type { ActionOutcome, OnRunEvent } from './model.ts';
+import type { Observer } from './observer.ts';
+import type { Reasons } from './reasons.ts';
+import type { Slots } from './slots.ts';
+import { defaultPace, type WaitPace } from './wait.ts';
+
+/** A migration copies all memory of a VM. */
+const migrationTimeoutMs = 600_000;
+/** Longest delay that a timer of Node takes. */
+const longestTimerMs = 2_147_483_647;
+
+export class Run {
+  readonly cluster: Cluster;
+  readonly options: ApplyOptions;
+  readonly observer: Observer;
+  readonly reasons: Reasons;
+  readonly slots: Slots;
+  readonly ledger: Ledger;
+  readonly onEvent: OnRunEvent;
+  readonly pace: WaitPace;
+  /** `performance.now()` at which the run's time is up. */
+  readonly deadline: number;
+  /** Aborts when nothing new may be started: a stop was asked for, or the time is up. */
+  readonly over: AbortSignal;
+  writes = 0;
+
+  constructor(
+    cluster: Cluster,
+    plan: Plan,
+    options: ApplyOptions,
+    parts: { readonly observer: Observer; readonly reasons: Reasons; readonly slots: Slots },
+    onEvent: OnRunEvent,
+  ) {
+    this.cluster = cluster;
+    this.options = options;
+    this.observer = parts.observer;
+    this.reasons = parts.reasons;
+    this.slots = parts.slots;
+    this.ledger = new Ledger(plan);
+    this.onEvent = onEvent;
+    this.pace = { ...defaultPace, ...options.pace };
+    this.deadline = performance.now() + options.runTimeoutMs;
+    const timeUp = AbortSignal.timeout(Math.min(options.runTimeoutMs, longestTimerMs));
+    this.over = options.signal === undefined ? timeUp : AbortSignal.any([options.signal, timeUp]);
+  }
+
+  /** Why nothing new is started; undefined while it is. */
+  get whyOver(): string | undefined {
+    if (this.options.signal?.aborted === true) return 'the run was told to stop';
+    return this.over.aborted || performance.now() >= this.deadline ? 'the time of the run is up' : undefined;
+  }
+
+  /** When a wait that starts now is given up. */
+  deadlineFor(byMigration: boolean): number {
+    const { actionTimeoutMs } = this.options;
+    const patience = byMigration
+      ? (this.options.migrationTimeoutMs ?? Math.max(actionTimeoutMs, migrationTimeoutMs))
+      : actionTimeoutMs;
+    return Math.min(performance.now() + patience, this.deadline);
+  }
+}
+
+/** How each action of the plan ended, for those of other VMs that come after it. */
+export class Ledger {
+  readonly #entries: ReadonlyMap<string, PromiseWithResolvers<ActionOutcome>>;
+
+  constructor(plan: Plan) {
+    this.#entries = new Map(
+      plan.targets.flatMap((target) =>
+        target.actions.map((action) => [action.id, Promise.withResolvers<ActionOutcome>()] as const),
+      ),
+    );
+  }
+
+  settle(outcome: ActionOutcome): void {
+    this.#entries.get(outcome.id)?.resolve(outcome);
+  }
+
+  /** Undefined for an id that is not in the plan. */
+  outcomeOf(id: string): Promise<ActionOutcome> | undefined {
+    return this.#entries.get(id)?.promise;
+  }
+}

@@ -1,0 +1,238 @@
+/** One VM of a run: its actions in sequence, each written, followed and told; then the final check. */
+import { PatchpanelError } from '../errors.ts';
+import type { LiveVm } from '../live/model.ts';
+import type { Action, Blocker, TargetPlan } from '../plan/model.ts';
+import type { Layer, ObjectName } from '../vocabulary.ts';
+import { goalsOf } from './layers.ts';
+import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
+import type { Run } from './run.ts';
+import { ensureFresh } from './staleness.ts';
+import { verify } from './verify.ts';
+import { waitFor } from './wait.ts';
+import { writeAction } from './write.ts';
+
+/** Why an action is not started, and whether that is for want of time rather than for a failure. */
+interface Hindrance {
+  readonly reason: string;
+  readonly interrupted: boolean;
+}
+
+/** Runs the actions of one VM; never throws, so that no VM stops another. */
+export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
+  if (plan.actions.length === 0 || blocksAll(plan.blockers)) {
+    const reason = 'the VM is blocked';
+    const skipped = plan.actions.map((action): ActionOutcome => notStarted(action, reason));
+    for (const outcome of skipped) run.ledger.settle(outcome);
+    const result = plan.blockers.length > 0 ? 'blocked' : 'converged';
+    return { target: plan.target, result, actions: skipped, verified: [] };
+  }
+  return await new TargetRun(plan, run).go();
+}
+
+/** A blocker of one attachment left its actions out of the plan; one of the VM forbids all, but for its port count. */
+function blocksAll(blockers: readonly Blocker[]): boolean {
+  return blockers.some(({ attachment, code }) => attachment === undefined && code !== 'port-count');
+}
+
+class TargetRun {
+  readonly #plan: TargetPlan;
+  readonly #run: Run;
+  readonly #target: ObjectName;
+  readonly #outcomes: ActionOutcome[] = [];
+  #verified: readonly Layer[] = [];
+  #holdsSlot = false;
+  #hindrance: Hindrance | undefined;
+  #opened = false;
+
+  constructor(plan: TargetPlan, run: Run) {
+    this.#plan = plan;
+    this.#run = run;
+    this.#target = { namespace: plan.target.namespace, name: plan.target.name };
+  }
+
+  async go(): Promise<TargetOutcome> {
+    try {
+      for (const action of this.#plan.actions) this.#note(await this.#step(action));
+      if (this.#hindrance === undefined) await this.#finalCheck();
+    } finally {
+      this.#giveSlot();
+    }
+    const result = this.#result();
+    if (this.#opened) this.#run.onEvent({ type: 'target-done', target: this.#target, result });
+    return { target: this.#plan.target, result, actions: this.#outcomes, verified: this.#verified };
+  }
+
+  #note(outcome: ActionOutcome): void {
+    this.#outcomes.push(outcome);
+    this.#run.ledger.settle(outcome);
+  }
+
+  async #step(action: Action): Promise<ActionOutcome> {
+    this.#hindrance ??= await this.#hindranceOf(action);
+    if (this.#hindrance !== undefined) return notStarted(action, this.#hindrance.reason);
+    const { onEvent } = this.#run;
+    const started = performance.now();
+    onEvent({ type: 'action-started', target: this.#target, action });
+    let outcome: ActionOutcome;
+    try {
+      outcome = { ...(await this.#carryOut(action)), milliseconds: performance.now() - started };
+    } catch (error) {
+      outcome = { ...failedBy(action, error), milliseconds: performance.now() - started };
+    }
+    if (outcome.result === 'failed') {
+      this.#hindrance = { reason: `${action.kind} (${action.id}) failed`, interrupted: false };
+      onEvent({ type: 'action-failed', target: this.#target, action, reason: outcome.reason ?? '' });
+    } else {
+      onEvent({ type: 'action-done', target: this.#target, action, milliseconds: outcome.milliseconds ?? 0 });
+    }
+    return outcome;
+  }
+
+  /** Waits for what comes before an action in other VMs, then for a slot. */
+  async #hindranceOf(action: Action): Promise<Hindrance | undefined> {
+    const own = new Set(this.#plan.actions.map(({ id }) => id));
+    for (const id of action.after) {
+      if (own.has(id)) continue;
+      const hindrance = await this.#predecessor(id);
+      if (hindrance !== undefined) return hindrance;
+    }
+    const why = this.#run.whyOver;
+    if (why !== undefined) return { reason: why, interrupted: true };
+    if (!this.#holdsSlot) {
+      if (!(await this.#run.slots.take(this.#run.over)))
+        return { reason: this.#run.whyOver ?? 'the run was told to stop', interrupted: true };
+      this.#holdsSlot = true;
+    }
+    if (!this.#opened) {
+      this.#opened = true;
+      this.#run.onEvent({ type: 'target-started', target: this.#target });
+    }
+    return undefined;
+  }
+
+  async #predecessor(id: string): Promise<Hindrance | undefined> {
+    const { ledger, over } = this.#run;
+    const pending = ledger.outcomeOf(id);
+    if (pending === undefined) return { reason: `it comes after ${id}, which is not in the plan`, interrupted: false };
+    // A VM that waits for another is not in change: others may go on.
+    const settled = await Promise.race([pending, Promise.resolve(undefined)]);
+    if (settled === undefined) this.#giveSlot();
+    const outcome = settled ?? (await Promise.race([pending, aborted(over)]));
+    if (outcome === undefined) return { reason: this.#run.whyOver ?? 'the run was told to stop', interrupted: true };
+    if (outcome.result === 'done') return undefined;
+    const interrupted = outcome.result === 'not-started' && this.#run.whyOver !== undefined;
+    return { reason: `it comes after ${outcome.kind} (${id}), which was not done`, interrupted };
+  }
+
+  async #carryOut(action: Action): Promise<ActionOutcome> {
+    const run = this.#run;
+    const first = this.#outcomes.length === 0;
+    await run.observer.open(this.#target.namespace);
+    if (first) await ensureFresh(run.cluster, this.#plan, action, run.options.savedPlan === true);
+    const live = run.observer.look(this.#target);
+    if (live === undefined) throw new PatchpanelError('plan/stale', 'the VM is no longer there');
+    const byMigration = comesByMigration(action, live);
+    const written =
+      action.kind === 'follow'
+        ? { wrote: false }
+        : await writeAction(run.cluster, this.#target, this.#plan.uid, action);
+    if (written.wrote) run.writes += 1;
+    const result = await waitFor(
+      {
+        target: this.#target,
+        action,
+        goals: goalsOf(action, live),
+        deadline: run.deadlineFor(byMigration),
+        pace: run.pace,
+        ...(written.at === undefined ? {} : { writtenAt: written.at }),
+      },
+      run.observer,
+      run.reasons,
+      run.onEvent,
+    );
+    if (result.kind === 'failed') {
+      const { code, layer, reason } = result;
+      return { id: action.id, kind: action.kind, result: 'failed', laggingLayer: layer, reason, code };
+    }
+    return { id: action.id, kind: action.kind, result: 'done' };
+  }
+
+  /** Holds all layers against all that was done; a disagreement counts against the last action. */
+  async #finalCheck(): Promise<void> {
+    const last = this.#plan.actions.at(-1);
+    if (last === undefined) return;
+    try {
+      const verdict = await verify(this.#plan, last, this.#run);
+      this.#verified = verdict.verified;
+      if (verdict.failure === undefined) return;
+      const { layer, reason, code } = verdict.failure;
+      this.#failLast(last, { ...failedAs(last, code, reason), laggingLayer: layer });
+    } catch (error) {
+      this.#failLast(last, failedBy(last, error));
+    }
+  }
+
+  #failLast(action: Action, outcome: ActionOutcome): void {
+    const before = this.#outcomes.pop();
+    this.#outcomes.push({
+      ...outcome,
+      ...(before?.milliseconds === undefined ? {} : { milliseconds: before.milliseconds }),
+    });
+    this.#run.onEvent({ type: 'action-failed', target: this.#target, action, reason: outcome.reason ?? '' });
+  }
+
+  #result(): TargetResult {
+    if (this.#outcomes.some(({ result }) => result === 'failed')) return 'failed';
+    if (this.#hindrance !== undefined) return this.#hindrance.interrupted ? 'interrupted' : 'failed';
+    if (this.#plan.blockers.length > 0) return 'blocked';
+    const staged = this.#plan.actions.some((action) => action.kind === 'edit-template' && action.staged);
+    return staged ? 'staged' : 'converged';
+  }
+
+  #giveSlot(): void {
+    if (!this.#holdsSlot) return;
+    this.#holdsSlot = false;
+    this.#run.slots.give();
+  }
+}
+
+function comesByMigration(action: Action, live: LiveVm): boolean {
+  switch (action.kind) {
+    case 'plug':
+    case 'unplug':
+      return action.delivery === 'migration';
+    case 'swap':
+      return true;
+    case 'follow':
+      return (
+        action.until === 'swapped' ||
+        live.vmi?.migrating === true ||
+        live.vmi?.conditions.some(({ type, status }) => type === 'MigrationRequired' && status === 'True') === true ||
+        live.nics.some((nic) => nic.name === action.attachment && nic.binding === 'sriov')
+      );
+    case 'link':
+    case 'edit-template':
+    case 'release':
+      return false;
+    default:
+      return action satisfies never;
+  }
+}
+
+function notStarted(action: Action, reason: string): ActionOutcome {
+  return { id: action.id, kind: action.kind, result: 'not-started', reason };
+}
+
+function failedAs(action: Action, code: string, reason: string): ActionOutcome {
+  return { id: action.id, kind: action.kind, result: 'failed', reason, code };
+}
+
+function failedBy(action: Action, error: unknown): ActionOutcome {
+  if (error instanceof PatchpanelError) return failedAs(action, error.code, error.message);
+  return failedAs(action, 'internal', error instanceof Error ? error.message : String(error));
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

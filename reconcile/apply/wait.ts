@@ -1,0 +1,180 @@
+/** Waits until all layers agree with an action's goals at the same time, and says meanwhile which one lags and why. */
+import type { LiveVm } from '../live/model.ts';
+import type { Action } from '../plan/model.ts';
+import type { Layer, ObjectName } from '../vocabulary.ts';
+import { firstLagging, type Goal, interfaceName, type LayerReading, readLayers } from './layers.ts';
+import type { OnRunEvent } from './model.ts';
+import type { Observer } from './observer.ts';
+import { conditionReason, failedInterface, type Occurrence, occurrenceText, type Reasons } from './reasons.ts';
+
+export interface Wait {
+  readonly target: ObjectName;
+  readonly action: Action;
+  readonly goals: readonly Goal[];
+  /** `performance.now()` at which the wait is given up. */
+  readonly deadline: number;
+  /** When the change was written, by the server's clock; undefined where nothing was. */
+  readonly writtenAt?: number;
+  readonly pace: WaitPace;
+}
+
+/** How patient a wait is; defaults suit a real cluster. */
+export interface WaitPace {
+  /** After so long without progress the system is asked why, and again at this interval. */
+  readonly askAfterMs: number;
+  /** So long a NIC may still turn up after the controller has reported that it could not plug it. */
+  readonly failureGraceMs: number;
+}
+
+export const defaultPace: WaitPace = { askAfterMs: 2000, failureGraceMs: 5000 };
+
+export type WaitResult =
+  | { readonly kind: 'reached'; readonly live: LiveVm }
+  | {
+      readonly kind: 'failed';
+      readonly code: 'apply/timeout' | 'apply/not-plugged' | 'plan/stale';
+      readonly layer: Layer;
+      readonly reason: string;
+    };
+
+/** Follows one action to its end by the observer's watches; asks for reasons only while nothing moves. */
+export async function waitFor(
+  wait: Wait,
+  observer: Observer,
+  reasons: Reasons,
+  onEvent: OnRunEvent,
+): Promise<WaitResult> {
+  return await new LayerWait(wait, observer, reasons, onEvent).run();
+}
+
+class LayerWait {
+  readonly #wait: Wait;
+  readonly #observer: Observer;
+  readonly #reasons: Reasons;
+  readonly #onEvent: OnRunEvent;
+  readonly #started = performance.now();
+  readonly #reached = new Set<Layer>();
+  #told = '';
+  #reason: string | undefined;
+  #failedSince: number | undefined;
+
+  constructor(wait: Wait, observer: Observer, reasons: Reasons, onEvent: OnRunEvent) {
+    this.#wait = wait;
+    this.#observer = observer;
+    this.#reasons = reasons;
+    this.#onEvent = onEvent;
+  }
+
+  async run(): Promise<WaitResult> {
+    const { target, deadline, pace } = this.#wait;
+    const changes = new Changes(this.#observer, target);
+    try {
+      let askAt = this.#started + pace.askAfterMs;
+      for (;;) {
+        const live = this.#observer.look(target);
+        if (live === undefined) return failed('plan/stale', 'vm', 'the VM is no longer there');
+        const readings = readLayers(this.#wait.goals, live);
+        this.#tellReached(readings);
+        const lagging = firstLagging(readings);
+        if (lagging === undefined) return { kind: 'reached', live };
+        const now = performance.now();
+        if (now >= askAt || now >= deadline) {
+          const failure = await this.#ask(live, lagging);
+          if (failure !== undefined) return failed('apply/not-plugged', lagging.layer, occurrenceText(failure));
+          askAt = performance.now() + pace.askAfterMs;
+        }
+        this.#tellWaiting(lagging);
+        // What came while the reasons were asked for counts, also at the last moment.
+        if (now >= deadline && !changes.pending)
+          return failed('apply/timeout', lagging.layer, this.#lastWords(lagging));
+        await changes.next(Math.min(askAt, Math.max(deadline, performance.now())) - performance.now());
+      }
+    } finally {
+      changes.close();
+    }
+  }
+
+  #tellReached(readings: readonly LayerReading[]): void {
+    const { target, action } = this.#wait;
+    for (const { layer, agrees } of readings) {
+      if (!agrees || this.#reached.has(layer)) continue;
+      this.#reached.add(layer);
+      this.#reason = undefined;
+      this.#onEvent({ type: 'layer-reached', target, action, layer, milliseconds: performance.now() - this.#started });
+    }
+  }
+
+  #tellWaiting(lagging: LayerReading): void {
+    const { target, action } = this.#wait;
+    const reason = this.#reason ?? lagging.seen;
+    const words = `${lagging.layer} ${reason}`;
+    if (words === this.#told) return;
+    this.#told = words;
+    const layer = lagging.layer;
+    this.#onEvent({ type: 'waiting', target, action, layer, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  /** Asks for the last reason; returns the report of a controller that has given the NIC up. */
+  async #ask(live: LiveVm, lagging: LayerReading): Promise<Occurrence | undefined> {
+    const { target, action, goals, writtenAt, pace } = this.#wait;
+    const names = [target.name, ...this.#observer.podNames(target)];
+    const warnings = await this.#reasons.warnings(target.namespace, names);
+    // Of what is followed from an earlier run, older reports tell the reason too.
+    const newest = warnings.find((warning) => warning.at >= (writtenAt ?? 0) - 1000);
+    this.#reason = newest === undefined ? conditionReason(live) : occurrenceText(newest);
+    if (action.kind !== 'plug' || action.delivery !== 'in-place' || lagging.layer !== 'multus') return undefined;
+    if (writtenAt === undefined) return undefined;
+    const failure = failedInterface(warnings, this.#needles(live, goals), writtenAt);
+    if (failure === undefined) return undefined;
+    this.#failedSince ??= performance.now();
+    return performance.now() - this.#failedSince >= pace.failureGraceMs ? failure : undefined;
+  }
+
+  /** What a report about these goals mentions: the interface of the pod, or the network. */
+  #needles(live: LiveVm, goals: readonly Goal[]): string[] {
+    return goals.flatMap((goal) =>
+      goal.kind === 'plugged' ? [interfaceName(live, goal.name), `${goal.network.namespace}/${goal.network.name}`] : [],
+    );
+  }
+
+  #lastWords(lagging: LayerReading): string {
+    return [lagging.seen, this.#reason].filter((words) => words !== undefined).join('; ');
+  }
+}
+
+function failed(code: Extract<WaitResult, { kind: 'failed' }>['code'], layer: Layer, reason: string): WaitResult {
+  return { kind: 'failed', code, layer, reason };
+}
+
+/** Changes of one VM as something to wait for; none is lost between two waits. */
+class Changes {
+  readonly close: () => void;
+  #seen = false;
+  #wake: (() => void) | undefined;
+
+  constructor(observer: Observer, target: ObjectName) {
+    this.close = observer.onChange(target, () => {
+      this.#seen = true;
+      this.#wake?.();
+    });
+  }
+
+  get pending(): boolean {
+    return this.#seen;
+  }
+
+  /** Resolves at the next change, or after so many milliseconds. */
+  async next(milliseconds: number): Promise<void> {
+    if (!this.#seen) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.max(0, milliseconds));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#wake = undefined;
+    this.#seen = false;
+  }
+}

@@ -1,0 +1,111 @@
+/** One action written to the VM: read, edit, patch; again from the reading where another writer was faster. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PatchpanelError } from '../errors.ts';
+import type { Cluster, KubeObject } from '../kube/cluster.ts';
+import { apiFailure } from '../kube/failures.ts';
+import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
+import type { Action } from '../plan/model.ts';
+import { fieldManager } from '../systems/patchpanel.ts';
+import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { editFor } from './patches.ts';
+
+export interface Written {
+  /** False where nothing was left to write. */
+  readonly wrote: boolean;
+  /** Time of the write by the server's clock, in milliseconds since the epoch. */
+  readonly at?: number;
+}
+
+/** Attempts against other writers; virt-controller writes a VM several times for each change, so a few are routine. */
+const attempts = 5;
+/** What the server says of any JSON Patch that does not fit, a failed `test` among them; it does not tell which. */
+const unfitPatch = 'the server rejected our request due to an error in our request';
+
+/**
+ * Writes an action to its VM in one request.
+ *
+ * @param uid of the VM that was planned for
+ * @throws PatchpanelError `plan/stale` where that VM is gone, `cluster/conflict` where it no longer fits the action or
+ *   the other writers did not rest, `apply/refused` where the server refuses the change, `cluster/*` else
+ */
+export async function writeAction(
+  cluster: Cluster,
+  target: ObjectName,
+  uid: string | undefined,
+  action: Action,
+): Promise<Written> {
+  let last: unknown;
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    if (attempt > 0) await sleep(Math.random() * 50 * 2 ** attempt);
+    const vm = await cluster.get(virtualMachines, target.namespace, target.name);
+    if (vm === undefined || (uid !== undefined && vm.metadata.uid !== uid)) {
+      throw new PatchpanelError(
+        'plan/stale',
+        `VM ${objectKey(target)} was deleted${vm === undefined ? '' : ' and made anew'}`,
+      );
+    }
+    const edit = editFor(action, vm, await instance(cluster, target, action, vm));
+    if (edit.kind === 'done') return { wrote: false };
+    if (edit.kind === 'refused') {
+      throw new PatchpanelError('cluster/conflict', `VM ${objectKey(target)} changed meanwhile: ${edit.reason}`);
+    }
+    try {
+      const written = await cluster.jsonPatch(virtualMachines, target.namespace, target.name, edit.operations);
+      return { wrote: true, at: writtenAt(written) };
+    } catch (error) {
+      last = error;
+      // Whether a lost answer was a write shows in the next reading.
+      if (!isRace(error) && !isLost(error)) throw refusal(error);
+    }
+  }
+  if (!isRace(last)) throw last;
+  throw new PatchpanelError(
+    'cluster/conflict',
+    `VM ${objectKey(target)}: other writers were faster ${attempts} times`,
+    {
+      cause: apiFailure(last),
+    },
+  );
+}
+
+/** The instance is only needed beside a template without NICs. */
+async function instance(
+  cluster: Cluster,
+  target: ObjectName,
+  action: Action,
+  vm: KubeObject,
+): Promise<KubeObject | undefined> {
+  if (action.kind !== 'plug' && action.kind !== 'edit-template') return undefined;
+  const spec = vm.spec as { readonly template?: { readonly spec?: { readonly networks?: readonly unknown[] } } };
+  if ((spec.template?.spec?.networks ?? []).length > 0) return undefined;
+  return await cluster.get(virtualMachineInstances, target.namespace, target.name);
+}
+
+function isRace(error: unknown): boolean {
+  const failure = apiFailure(error);
+  if (failure === undefined) return false;
+  return failure.status === 409 || (failure.status === 422 && failure.message === unfitPatch);
+}
+
+function isLost(error: unknown): boolean {
+  if (!(error instanceof PatchpanelError)) return false;
+  return error.code === 'cluster/unreachable' || (apiFailure(error)?.status ?? 0) >= 500;
+}
+
+function refusal(error: unknown): unknown {
+  const failure = apiFailure(error);
+  if (failure === undefined) return error;
+  // Policies refuse with any status, and KubeVirt's own webhooks with 422.
+  if (![400, 422].includes(failure.status) && !failure.message.includes('admission webhook')) return error;
+  return new PatchpanelError('apply/refused', failure.message, { cause: failure });
+}
+
+/** The server's time of our write: in managedFields, in whole seconds; else this machine's. */
+function writtenAt(vm: KubeObject): number {
+  const times = (vm.metadata.managedFields ?? []).map((entry) => {
+    const { manager, time } = (entry ?? {}) as { readonly manager?: unknown; readonly time?: unknown };
+    return manager === fieldManager && typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  });
+  const known = times.filter(Number.isFinite);
+  return known.length > 0 ? Math.max(...known) : Date.now();
+}
