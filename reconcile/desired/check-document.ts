@@ -1,0 +1,178 @@
+/** One document against the schema: the typed object, or every fault with its place and, where one is near, what was meant. */
+import type * as z from 'zod';
+import { type ErrorCode, PatchpanelError } from '../errors.ts';
+import { nearest } from './edit-distance.ts';
+import {
+  apiVersion,
+  jsonSchemaOf,
+  type Kind,
+  kinds,
+  type NetworkAttachmentsDocument,
+  networkAttachmentsSchema,
+  type SettingsDocument,
+  settingsSchema,
+} from './schema.ts';
+import { quote, type SourceDocument, type ValuePath } from './yaml-documents.ts';
+
+export type CheckedDocument =
+  | {
+      readonly kind: 'NetworkAttachments';
+      readonly object: NetworkAttachmentsDocument;
+      readonly source: SourceDocument;
+    }
+  | { readonly kind: 'Settings'; readonly object: SettingsDocument; readonly source: SourceDocument };
+
+/** Undefined where the document is faulty; its faults are added to `errors`. */
+export function checkDocument(source: SourceDocument, errors: PatchpanelError[]): CheckedDocument | undefined {
+  const kind = kindOf(source, errors);
+  if (kind === undefined) return undefined;
+  const result =
+    kind === 'Settings' ? settingsSchema.safeParse(source.value) : networkAttachmentsSchema.safeParse(source.value);
+  if (!result.success) {
+    for (const issue of result.error.issues) errors.push(...issueErrors(source, kind, issue));
+    return undefined;
+  }
+  if (result.data.kind === 'Settings') return { kind: 'Settings', object: result.data, source };
+  return { kind: 'NetworkAttachments', object: result.data, source };
+}
+
+/** An error at a place in a document. */
+export function documentError(
+  source: SourceDocument,
+  code: ErrorCode,
+  path: ValuePath,
+  message: string,
+  details: { readonly remedy?: string; readonly part?: 'key' | 'value' } = {},
+): PatchpanelError {
+  const position = source.locate(path, details.part ?? 'value');
+  const sourceLine = source.lineAt(position);
+  return new PatchpanelError(code, `${source.origin}${message}`, {
+    position,
+    ...(sourceLine === undefined ? {} : { sourceLine }),
+    ...(details.remedy === undefined ? {} : { remedy: details.remedy }),
+  });
+}
+
+function kindOf(source: SourceDocument, errors: PatchpanelError[]): Kind | undefined {
+  const { value } = source;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    errors.push(documentError(source, 'schema/unknown-kind', [], `${typeName(value)} where an object was expected`));
+    return undefined;
+  }
+  const kind: unknown = Reflect.get(value, 'kind');
+  const version: unknown = Reflect.get(value, 'apiVersion');
+  const known = kinds.find((each) => each === kind);
+  if (known !== undefined && version === apiVersion) return known;
+  const wrong = known === undefined ? 'kind' : 'apiVersion';
+  const found = known === undefined ? kind : version;
+  const meant = typeof found === 'string' ? nearest(found, known === undefined ? kinds : [apiVersion]) : undefined;
+  const message =
+    found === undefined
+      ? `the object has no ${wrong}`
+      : `the ${wrong} ${quote(found)} is not known${meant === undefined ? '' : `; did you mean ${quote(meant)}?`}`;
+  errors.push(documentError(source, 'schema/unknown-kind', [wrong], message));
+  return undefined;
+}
+
+function issueErrors(source: SourceDocument, kind: Kind, issue: z.core.$ZodIssue): PatchpanelError[] {
+  const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const known = knownKeys(kind, path);
+      const meant = nearest(key, known);
+      const where = path.length === 0 ? '' : ` of ${dotted(path)}`;
+      const message = `unknown key ${quote(key)}${where}${meant === undefined ? '' : `; did you mean ${quote(meant)}?`}`;
+      const remedy = meant === undefined ? `Known here: ${known.join(', ')}.` : `Write ${meant}, or remove it.`;
+      return documentError(source, 'schema/unknown-key', [...path, key], message, { remedy, part: 'key' });
+    });
+  }
+  const name = dotted(path);
+  const found = valueAt(source.value, path);
+  if (found === undefined) return [documentError(source, 'schema/invalid', path, `${name} is missing`)];
+  return [documentError(source, 'schema/invalid', path, `${name} ${fault(issue, found)}`)];
+}
+
+function fault(issue: z.core.$ZodIssue, found: unknown): string {
+  switch (issue.code) {
+    case 'invalid_type': {
+      const hint = typeof found === 'number' && issue.expected === 'string' ? '; put it in quotes' : '';
+      return `must be ${article(issue.expected)}, not ${typeName(found)}${hint}`;
+    }
+    case 'invalid_value': {
+      // A message of the schema's own begins in lower case; zod's own does not.
+      if (/^[a-z]/.test(issue.message)) return `${issue.message}`;
+      const values = issue.values.map(String);
+      const meant = typeof found === 'string' ? nearest(found, values) : undefined;
+      const list = values.length === 1 ? values[0] : `one of ${values.join(', ')}`;
+      return `must be ${list}, not ${quote(found)}${meant === undefined || values.length === 1 ? '' : `; did you mean ${quote(meant)}?`}`;
+    }
+    case 'too_big':
+    case 'too_small':
+      return Array.isArray(found) ? issue.message : `${quote(found)} ${issue.message}`;
+    case 'custom':
+    case 'invalid_format':
+      return `${quote(found)} ${issue.message}`;
+    default:
+      return `${quote(found)} is not valid: ${issue.message}`;
+  }
+}
+
+/** Keys of the schema at a path, in the order of the reference page. */
+function knownKeys(kind: Kind, path: ValuePath): string[] {
+  let schema: unknown = jsonSchemaOf(kind);
+  for (const step of path) {
+    const inner = typeof step === 'number' ? get(schema, 'items') : get(get(schema, 'properties'), step);
+    schema = inner;
+  }
+  const properties = get(schema, 'properties');
+  return typeof properties === 'object' && properties !== null ? Object.keys(properties) : [];
+}
+
+function valueAt(value: unknown, path: ValuePath): unknown {
+  let found = value;
+  for (const step of path) found = get(found, step);
+  return found;
+}
+
+function get(value: unknown, key: string | number): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+}
+
+/** `spec.attachments[0].mac`; the whole document is `the object`. */
+function dotted(path: ValuePath): string {
+  if (path.length === 0) return 'the object';
+  return path
+    .map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${step}`))
+    .join('');
+}
+
+function article(expected: string): string {
+  const names: Record<string, string> = {
+    string: 'text',
+    int: 'a whole number',
+    number: 'a number',
+    object: 'a mapping',
+    record: 'a mapping',
+    array: 'a list',
+    boolean: 'true or false',
+  };
+  return names[expected] ?? expected;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'empty';
+  if (Array.isArray(value)) return 'a list';
+  switch (typeof value) {
+    case 'string':
+      return `the text ${quote(value)}`;
+    case 'number':
+    case 'bigint':
+      return `the number ${value}`;
+    case 'boolean':
+      return `${value}`;
+    case 'object':
+      return 'a mapping';
+    default:
+      return typeof value;
+  }
+}

@@ -1,0 +1,155 @@
+/** Rules that no single object can break: one object a VM, one MAC once in the fleet, names that stay apart in the pod. */
+import type { PatchpanelError, Position } from '../errors.ts';
+import { networkHash } from '../systems/kubevirt-names.ts';
+import { objectKey } from '../vocabulary.ts';
+import { type CheckedDocument, documentError } from './check-document.ts';
+import { normalizeMac } from './mac-address.ts';
+import type { DesiredAttachment, DesiredTarget, RestartPolicy, Settings } from './model.ts';
+import type { SourceDocument, ValuePath } from './yaml-documents.ts';
+
+export interface CheckedState {
+  readonly settings: Settings;
+  readonly targets: readonly DesiredTarget[];
+}
+
+export const defaultSettings: Settings = { maxInFlight: 4, restart: 'never' satisfies RestartPolicy };
+
+/**
+ * Targets sorted by namespace and name, with defaults filled in; faults are added to `errors`.
+ * @param directory of the desired state, where Settings must be
+ * @param hashOf the hash in a pod interface name; given only by tests, since no two short names are known to share one
+ */
+export function combine(
+  documents: readonly CheckedDocument[],
+  directory: string,
+  defaultNamespace: string,
+  errors: PatchpanelError[],
+  hashOf: (attachmentName: string) => string = networkHash,
+): CheckedState {
+  const targets = new Map<string, { readonly target: DesiredTarget; readonly position: Position }>();
+  const macs = new Map<string, { readonly position: Position; readonly owner: string }>();
+  let settings: { readonly value: Settings; readonly position: Position } | undefined;
+  for (const document of documents) {
+    const { source } = document;
+    if (document.kind === 'Settings') {
+      const position = source.locate([], 'value');
+      const fault = settingsFault(source, directory, settings?.position);
+      if (fault !== undefined) errors.push(fault);
+      else settings = { value: document.object.spec, position };
+      continue;
+    }
+    const { metadata, spec } = document.object;
+    const name = spec.target?.name ?? metadata.name;
+    const namespace = metadata.namespace ?? defaultNamespace;
+    const key = objectKey({ namespace, name });
+    const path: ValuePath = spec.target?.name === undefined ? ['metadata', 'name'] : ['spec', 'target', 'name'];
+    const other = targets.get(key);
+    if (other !== undefined) {
+      const message = `the VM ${key} is declared twice; it is also declared at ${place(other.position)}`;
+      errors.push(documentError(source, 'desired/duplicate-target', path, message));
+      continue;
+    }
+    const attachments = spec.attachments.map((attachment, index): DesiredAttachment => {
+      const [first, second] = attachment.network.split('/');
+      const network =
+        second === undefined ? { namespace, name: attachment.network } : { namespace: first ?? '', name: second };
+      return {
+        name: attachment.name,
+        network,
+        ...(attachment.mac === undefined ? {} : { mac: normalizeMac(attachment.mac) }),
+        binding: attachment.binding,
+        ...(attachment.model === undefined ? {} : { model: attachment.model }),
+        state: attachment.state,
+        position: source.locate(['spec', 'attachments', index], 'value'),
+      };
+    });
+    checkNames(source, key, attachments, hashOf, errors);
+    checkMacs(source, key, attachments, macs, errors);
+    const target: DesiredTarget = {
+      target: { kind: 'VirtualMachine', namespace, name },
+      ...(spec.pciePorts === undefined ? {} : { pciePorts: spec.pciePorts }),
+      attachments,
+      position: source.locate([], 'value'),
+    };
+    targets.set(key, { target, position: source.locate(path, 'value') });
+  }
+  return {
+    settings: settings?.value ?? defaultSettings,
+    targets: [...targets.values()].map(({ target }) => target).sort(byNamespaceAndName),
+  };
+}
+
+function settingsFault(source: SourceDocument, directory: string, first?: Position): PatchpanelError | undefined {
+  const code = 'desired/duplicate-settings';
+  const folder = source.file.includes('/') ? source.file.slice(0, source.file.lastIndexOf('/')) : '';
+  if (folder !== directory) {
+    return documentError(source, code, ['kind'], 'Settings must be in a file at the root of the desired state');
+  }
+  if (first === undefined) return undefined;
+  return documentError(
+    source,
+    code,
+    ['kind'],
+    `there is more than one Settings object; the first is at ${place(first)}`,
+  );
+}
+
+function checkNames(
+  source: SourceDocument,
+  vm: string,
+  attachments: readonly DesiredAttachment[],
+  hashOf: (attachmentName: string) => string,
+  errors: PatchpanelError[],
+): void {
+  const names = new Map<string, Position>();
+  const hashes = new Map<string, string>();
+  for (const [index, { name }] of attachments.entries()) {
+    const path = ['spec', 'attachments', index, 'name'];
+    const position = source.locate(path, 'value');
+    const first = names.get(name);
+    if (first !== undefined) {
+      const message = `two attachments of ${vm} have the name "${name}"; the first is at ${place(first)}`;
+      errors.push(documentError(source, 'desired/duplicate-name', path, message));
+      continue;
+    }
+    names.set(name, position);
+    const hash = hashOf(name);
+    const collides = hashes.get(hash);
+    if (collides === undefined) hashes.set(hash, name);
+    else {
+      const message = `the names "${collides}" and "${name}" of ${vm} lead to one pod interface, pod${hash}`;
+      errors.push(documentError(source, 'desired/name-collision', path, message));
+    }
+  }
+}
+
+function checkMacs(
+  source: SourceDocument,
+  vm: string,
+  attachments: readonly DesiredAttachment[],
+  macs: Map<string, { readonly position: Position; readonly owner: string }>,
+  errors: PatchpanelError[],
+): void {
+  for (const [index, { name, mac }] of attachments.entries()) {
+    if (mac === undefined) continue;
+    const path = ['spec', 'attachments', index, 'mac'];
+    const first = macs.get(mac);
+    if (first === undefined) macs.set(mac, { position: source.locate(path, 'value'), owner: `"${name}" of ${vm}` });
+    else {
+      const message = `the MAC ${mac} is already that of ${first.owner}, at ${place(first.position)}`;
+      errors.push(documentError(source, 'desired/duplicate-mac', path, message));
+    }
+  }
+}
+
+function byNamespaceAndName(a: DesiredTarget, b: DesiredTarget): number {
+  return compare(a.target.namespace, b.target.namespace) || compare(a.target.name, b.target.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function place({ file, line, column }: Position): string {
+  return `${file}:${line}:${column}`;
+}

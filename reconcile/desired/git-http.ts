@@ -1,0 +1,220 @@
+/**
+ * The HTTP of git fetches: one origin, credentials for that origin alone, bounded bytes and time, the proxy of the
+ * environment, an own CA bundle. isomorphic-git sees only the plain request and response.
+ */
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { rootCertificates } from 'node:tls';
+import type { GitHttpRequest, GitHttpResponse, HttpClient } from 'isomorphic-git';
+import { PatchpanelError } from '../errors.ts';
+import { authorization, type GitAuth, type GitUrl } from './git-url.ts';
+
+/** Names as curl and git read them; lower case wins. */
+export type ProxyVariables = Readonly<Record<string, string | undefined>>;
+
+export interface GitHttpOptions {
+  readonly auth?: GitAuth;
+  /** PEM certificates to trust besides those of Node. */
+  readonly ca?: string;
+  /** Where HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from, in either case. */
+  readonly proxy?: ProxyVariables;
+  /** Milliseconds until a connection, TLS included, must stand. */
+  readonly connectTimeoutMs: number;
+  readonly maxWireBytes: number;
+  /** Ends everything under way; its reason is what requests fail with. */
+  readonly signal: AbortSignal;
+}
+
+const maxRedirects = 5;
+
+export class GitHttp implements HttpClient {
+  readonly #target: GitUrl;
+  readonly #options: GitHttpOptions;
+  readonly #agent: http.Agent;
+  readonly #auth: string | undefined;
+  /** Where the host moved the repository to, learned from the first answer. */
+  #base: string;
+  #received = 0;
+
+  constructor(target: GitUrl, options: GitHttpOptions) {
+    this.#target = target;
+    this.#base = target.url;
+    this.#options = options;
+    const auth = options.auth ?? target.auth;
+    this.#auth = auth === undefined ? undefined : authorization(auth);
+    const proxyEnv = proxyVariables(target.url, options.proxy ?? {});
+    const common = { keepAlive: true, maxSockets: 2, ...(proxyEnv === undefined ? {} : { proxyEnv }) };
+    this.#agent = target.url.startsWith('https:')
+      ? new https.Agent({ ...common, ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }) })
+      : new http.Agent(common);
+  }
+
+  /** Bytes of all response bodies so far. */
+  get received(): number {
+    return this.#received;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** The one method that isomorphic-git calls. @throws PatchpanelError git/* or source/too-large */
+  readonly request = async (request: GitHttpRequest): Promise<GitHttpResponse> => {
+    const suffix = request.url.slice(this.#target.url.length);
+    let url = `${this.#base}${suffix}`;
+    for (let redirects = 0; ; redirects += 1) {
+      const response = await this.#once(url, request);
+      const status = response.statusCode ?? 0;
+      const location = response.headers.location;
+      if (status < 300 || status >= 400 || location === undefined) {
+        this.#refuse(status, response);
+        return {
+          url,
+          method: request.method ?? 'GET',
+          statusCode: status,
+          statusMessage: response.statusMessage ?? '',
+          headers: flatHeaders(response.headers),
+          body: this.#body(response),
+        };
+      }
+      response.destroy();
+      if (redirects === maxRedirects) throw new PatchpanelError('git/protocol', 'the git host redirects in circles');
+      url = this.#follow(url, location, request.method ?? 'GET');
+      if (url.endsWith(suffix)) this.#base = url.slice(0, -suffix.length);
+    }
+  };
+
+  /** Redirects are followed within the host only, so that neither credentials nor trust move to another. */
+  #follow(from: string, location: string, method: string): string {
+    const target = URL.canParse(location, from) ? new URL(location, from) : undefined;
+    if (target?.origin === this.#target.origin && method === 'GET') return target.href;
+    const where = target === undefined ? 'to a malformed address' : `to ${target.origin}`;
+    throw new PatchpanelError('git/redirect', `the git host redirects ${where}, which is not followed`);
+  }
+
+  #refuse(status: number, response: http.IncomingMessage): void {
+    if (status === 200) return;
+    response.destroy();
+    const answer = `the git host answered ${status}`;
+    if (status === 401 || status === 403 || status === 203) {
+      const how = this.#auth === undefined ? 'without credentials' : 'to the credentials that were given';
+      throw new PatchpanelError('git/unauthorized', `${answer} ${how}`);
+    }
+    if (status === 404 || status === 410) throw new PatchpanelError('git/not-found', answer);
+    if (status === 407) throw new PatchpanelError('git/unreachable', 'the proxy wants credentials (407)');
+    if (status === 429 || status >= 500) throw new PatchpanelError('git/unreachable', answer);
+    throw new PatchpanelError('git/protocol', answer);
+  }
+
+  async #once(url: string, request: GitHttpRequest): Promise<http.IncomingMessage> {
+    const body = request.body === undefined ? undefined : await collect(request.body);
+    const { signal } = this.#options;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const headers: http.OutgoingHttpHeaders = { ...request.headers, 'accept-encoding': 'identity' };
+      delete headers.Authorization;
+      if (this.#auth !== undefined) headers.authorization = this.#auth;
+      if (body !== undefined) headers['content-length'] = body.length;
+      const send = url.startsWith('https:') ? https.request : http.request;
+      const outgoing = send(url, { method: request.method ?? 'GET', headers, agent: this.#agent });
+      const abort = () => outgoing.destroy();
+      signal.addEventListener('abort', abort, { once: true });
+      const fail = (cause: Error) => {
+        reject(signal.aborted ? signal.reason : cause instanceof PatchpanelError ? cause : unreachable(url, cause));
+      };
+      this.#watchConnect(outgoing, url);
+      outgoing.on('response', (response) => {
+        response.once('close', () => signal.removeEventListener('abort', abort));
+        resolve(response);
+      });
+      // Errors after the response reach its reader as well; this keeps them from being unhandled.
+      outgoing.on('error', fail);
+      outgoing.once('close', () => fail(new Error('the connection was closed')));
+      outgoing.end(body);
+    });
+  }
+
+  #watchConnect(outgoing: http.ClientRequest, url: string): void {
+    const { connectTimeoutMs } = this.#options;
+    const timer = setTimeout(() => {
+      const { host } = new URL(url);
+      outgoing.destroy(new PatchpanelError('git/timeout', `no connection to ${host} within ${connectTimeoutMs} ms`));
+    }, connectTimeoutMs);
+    const done = () => clearTimeout(timer);
+    outgoing.once('socket', (socket) => {
+      if (!socket.connecting && !outgoing.reusedSocket && !('encrypted' in socket)) done();
+      if (outgoing.reusedSocket) done();
+      socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', done);
+    });
+    outgoing.once('response', done);
+    outgoing.once('close', done);
+  }
+
+  async *#body(response: http.IncomingMessage): AsyncGenerator<Uint8Array> {
+    const { maxWireBytes, signal } = this.#options;
+    try {
+      for await (const chunk of response) {
+        const bytes: Uint8Array = chunk;
+        this.#received += bytes.length;
+        if (this.#received > maxWireBytes) {
+          throw new PatchpanelError('source/too-large', `the git host sent more than ${maxWireBytes} bytes`);
+        }
+        yield bytes;
+      }
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw cause instanceof PatchpanelError ? cause : unreachable(this.#target.url, cause);
+    } finally {
+      response.destroy();
+    }
+  }
+}
+
+async function collect(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function flatHeaders(headers: http.IncomingHttpHeaders): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')]));
+}
+
+const tlsFault = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|SSL|TLS/;
+
+function unreachable(url: string, cause: unknown): PatchpanelError {
+  const { host } = new URL(url);
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const text = code === '' && cause instanceof Error ? cause.message : code;
+  if (tlsFault.test(code)) {
+    return new PatchpanelError('git/unreachable', `the certificate of ${host} is not trusted (${text})`, {
+      remedy: 'Give the CA of the git host with --ca-file.',
+      cause,
+    });
+  }
+  return new PatchpanelError('git/unreachable', `${host} can not be reached (${text})`, { cause });
+}
+
+/**
+ * The variables that Node's agent acts on, or undefined where no proxy is set for this kind of URL.
+ * @throws PatchpanelError git/unreachable where this Node can not do it: Agent has `proxyEnv` since v24.5 and v22.21
+ */
+function proxyVariables(url: string, variables: ProxyVariables): NodeJS.ProcessEnv | undefined {
+  const pick = (name: string) => variables[name.toLowerCase()] || variables[name] || undefined;
+  const proxy = pick(url.startsWith('https:') ? 'HTTPS_PROXY' : 'HTTP_PROXY');
+  if (proxy === undefined) return undefined;
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 22 || (major === 22 && minor < 21) || major === 23 || (major === 24 && minor < 5)) {
+    throw new PatchpanelError('git/unreachable', `Node ${process.versions.node} can not use the proxy that is set`, {
+      remedy: 'Use Node 24.5 or later, or 22.21 or later of Node 22.',
+    });
+  }
+  const noProxy = pick('NO_PROXY');
+  return {
+    [url.startsWith('https:') ? 'HTTPS_PROXY' : 'HTTP_PROXY']: proxy,
+    ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
+  };
+}

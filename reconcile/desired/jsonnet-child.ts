@@ -1,0 +1,64 @@
+/**
+ * Entry of the child process that evaluates Jsonnet. It has an empty environment, and is killed by its parent when it
+ * takes too long or too much memory: libjsonnet can not be interrupted.
+ */
+import type { JsonnetJob, JsonnetReply } from './jsonnet-messages.ts';
+
+/** The part of the addon that is used; its own typings name methods that do not exist. */
+interface Evaluator {
+  extString(name: string, value: string): unknown;
+  extCode(name: string, value: string): unknown;
+  tlaString(name: string, value: string): unknown;
+  tlaCode(name: string, value: string): unknown;
+  addJpath(path: string): unknown;
+  setMaxTrace(lines: number): unknown;
+  evaluateFile(path: string): Promise<string>;
+}
+
+const traceLines = 8;
+
+function send(reply: JsonnetReply): void {
+  process.send?.(reply);
+}
+
+async function loadAddon(path: string): Promise<new () => Evaluator> {
+  const addon: unknown = await import(path);
+  const inner: unknown = typeof addon === 'object' && addon !== null ? Reflect.get(addon, 'default') : undefined;
+  const found: unknown = typeof inner === 'object' && inner !== null ? Reflect.get(inner, 'Jsonnet') : undefined;
+  if (!isEvaluatorClass(found)) throw new Error('the addon has no Jsonnet class');
+  return found;
+}
+
+function isEvaluatorClass(value: unknown): value is new () => Evaluator {
+  return typeof value === 'function' && typeof value.prototype?.evaluateFile === 'function';
+}
+
+async function evaluate(Jsonnet: new () => Evaluator, job: JsonnetJob): Promise<JsonnetReply> {
+  const jsonnet = new Jsonnet();
+  jsonnet.setMaxTrace(traceLines);
+  jsonnet.addJpath(job.libraryPath);
+  for (const [name, value] of Object.entries(job.extStr)) jsonnet.extString(name, value);
+  for (const [name, value] of Object.entries(job.extCode)) jsonnet.extCode(name, value);
+  for (const [name, value] of Object.entries(job.tlaStr)) jsonnet.tlaString(name, value);
+  for (const [name, value] of Object.entries(job.tlaCode)) jsonnet.tlaCode(name, value);
+  try {
+    const json = await jsonnet.evaluateFile(job.file);
+    return json.length > job.maxOutput ? { kind: 'tooLarge' } : { kind: 'result', json };
+  } catch (error) {
+    return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+// The parent is gone, and an evaluation would keep a plain exit waiting.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+
+try {
+  const Jsonnet = await loadAddon(process.argv[2] ?? '');
+  process.on('message', (job: JsonnetJob) => {
+    void evaluate(Jsonnet, job).then(send);
+  });
+  send({ kind: 'ready' });
+} catch (error) {
+  const reason = error instanceof Error ? error.message : String(error);
+  send({ kind: 'unavailable', reason: reason.split('\n')[0] ?? '' });
+}

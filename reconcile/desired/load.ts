@@ -1,0 +1,124 @@
+/** From a folder or a git commit to the checked desired state. */
+import { PatchpanelError, PatchpanelErrors } from '../errors.ts';
+import { type CheckedDocument, checkDocument } from './check-document.ts';
+import { combine } from './cross-checks.ts';
+import { openFolder } from './folder-source.ts';
+import { type GitSource, openGit } from './git-source.ts';
+import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import type { DesiredState, SourceIdentity } from './model.ts';
+import type { SourceTree } from './source-tree.ts';
+import { decodeText, parseYaml, type SourceDocument } from './yaml-documents.ts';
+
+export type DesiredSource = { readonly kind: 'folder'; readonly path: string } | GitSource;
+
+export interface LoadOptions {
+  /** Namespace of objects that name none; `default` where it is not given. */
+  readonly defaultNamespace?: string;
+  readonly limits?: Partial<Limits>;
+  readonly jsonnet?: JsonnetOptions;
+  readonly signal?: AbortSignal;
+}
+
+/** What a load tells while it runs; texts are for people. */
+export type LoadEvent =
+  | { readonly kind: 'fetching'; readonly url: string; readonly ref: string }
+  | { readonly kind: 'fetched'; readonly commit: string; readonly bytes: number }
+  | { readonly kind: 'rendering'; readonly file: string }
+  | { readonly kind: 'warning'; readonly message: string };
+
+/**
+ * Reads, renders and checks a desired-state repository. Nothing outside it is read, and the cluster is not touched.
+ * @throws PatchpanelError for a single fault, PatchpanelErrors for several, sorted by file and line
+ */
+export async function loadDesired(
+  source: DesiredSource,
+  options: LoadOptions = {},
+  onEvent: (event: LoadEvent) => void = () => {},
+): Promise<DesiredState> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const { tree, identity } = await openSource(source, limits, options.signal, onEvent);
+  const errors: PatchpanelError[] = [];
+  const documents = await render(tree, options, errors, onEvent);
+  const checked = documents.flatMap((document): readonly CheckedDocument[] => {
+    const object = checkDocument(document, errors);
+    return object === undefined ? [] : [object];
+  });
+  const state = combine(checked, tree.path, options.defaultNamespace ?? 'default', errors);
+  throwAll(errors);
+  if (state.targets.length === 0) {
+    throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
+  }
+  return { source: identity(), ...state, files: tree.fileCount };
+}
+
+interface OpenSource {
+  readonly tree: SourceTree;
+  /** To be asked when all is read. */
+  identity(): SourceIdentity;
+}
+
+async function openSource(
+  source: DesiredSource,
+  limits: Limits,
+  signal: AbortSignal | undefined,
+  onEvent: (event: LoadEvent) => void,
+): Promise<OpenSource> {
+  if (source.kind === 'git') {
+    const { tree, identity } = await openGit(source, limits, signal, onEvent);
+    return { tree, identity: () => identity };
+  }
+  const tree = await openFolder(source.path, limits);
+  return { tree, identity: () => ({ kind: 'folder', path: source.path, digest: tree.digest() }) };
+}
+
+async function render(
+  tree: SourceTree,
+  options: LoadOptions,
+  errors: PatchpanelError[],
+  onEvent: (event: LoadEvent) => void,
+): Promise<SourceDocument[]> {
+  const files = await tree.list((path) => {
+    onEvent({ kind: 'warning', message: `${path} is a symbolic link and is not followed` });
+  });
+  const documents: SourceDocument[] = [];
+  const jsonnet = new JsonnetRenderer(tree, options.jsonnet ?? {}, options.signal);
+  try {
+    for (const file of files) {
+      options.signal?.throwIfAborted();
+      try {
+        if (file.endsWith('.jsonnet')) {
+          onEvent({ kind: 'rendering', file });
+          documents.push(...(await jsonnet.render(file, errors)));
+        } else documents.push(...parseYaml(decodeText(file, await tree.read(file)), errors));
+      } catch (error) {
+        if (!(error instanceof PatchpanelError) || error.code.startsWith('source/')) throw error;
+        errors.push(error);
+      }
+    }
+  } finally {
+    await jsonnet.close();
+  }
+  return documents;
+}
+
+/** @throws PatchpanelError or PatchpanelErrors where there is any */
+function throwAll(errors: readonly PatchpanelError[]): void {
+  const [first] = errors;
+  if (first === undefined) return;
+  if (errors.length === 1) throw first;
+  throw new PatchpanelErrors([...errors].sort(byPlace));
+}
+
+function byPlace({ position: a }: PatchpanelError, { position: b }: PatchpanelError): number {
+  if (a === undefined || b === undefined) return (a === undefined ? 0 : 1) - (b === undefined ? 0 : 1);
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1;
+  return a.line - b.line || a.column - b.column;
+}
+
+function describe(source: DesiredSource): string {
+  if (source.kind === 'folder') return source.path;
+  return source.path === undefined || source.path === ''
+    ? 'the repository'
+    : `the path ${source.path} of the repository`;
+}
