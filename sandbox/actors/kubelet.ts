@@ -109,7 +109,16 @@ class Kubelet {
   async #schedule(pod: Pod): Promise<void> {
     const { namespace, name } = pod.metadata;
     const node = this.#nodeFor(pod);
-    this.#pods.observe(await this.#scheduler.mergePatch(pods, namespace, name, { spec: { nodeName: node } }));
+    await this.#scheduler.create(
+      pods,
+      {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { name, namespace },
+        target: { apiVersion: 'v1', kind: 'Node', name: node },
+      },
+      { subresource: 'binding' },
+    );
     const message = `Successfully assigned ${namespace}/${name} to ${node}`;
     await this.#schedulerEvents.emit(pod, 'Normal', 'Scheduled', message);
   }

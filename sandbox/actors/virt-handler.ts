@@ -39,11 +39,12 @@ import { WorkQueue } from './work-queue.ts';
 /** Milliseconds on a real cluster. */
 const delays = { start: 50, sync: 250, migrationStep: 300, shutdown: 100, retry: 1000, longestRetry: 60_000 };
 
-export function virtHandler(cluster: Cluster, context: ActorContext): Actor {
+export function virtHandler(cluster: Cluster, context: ActorContext): Actor & { wake(): void } {
   const vmis = new Informer(cluster, virtualMachineInstances);
   const launchers = new Informer(cluster, pods, { labelSelector: `${labels.app}=${launcherAppLabel}` });
   const handler = new VirtHandler(cluster, vmis, launchers, context);
   return {
+    wake: () => handler.wake(),
     async start() {
       await launchers.start();
       await vmis.start();
@@ -83,6 +84,11 @@ class VirtHandler {
 
   async stop(): Promise<void> {
     await this.#queue.close();
+  }
+
+  /** Looks at every VMI again. */
+  wake(): void {
+    for (const object of this.#vmis.values()) this.#schedule(keyOf(object), readAs<Vmi>(object));
   }
 
   #vmi(key: string): Vmi | undefined {

@@ -1,0 +1,190 @@
+/** Starts the embedded cluster: API server, actors, seeded objects, kubeconfig. */
+import { randomBytes } from 'node:crypto';
+import { stringify } from 'yaml';
+import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
+import { connect } from '../reconcile/kube/connect.ts';
+import { annotations } from '../reconcile/systems/kubevirt-names.ts';
+import { type Actor, type ActorContext, Faults } from './actors/context.ts';
+import { dynamicNetworksController } from './actors/dynamic-networks.ts';
+import { kubelet } from './actors/kubelet.ts';
+import { NodeState } from './actors/node-state.ts';
+import { type Pod, readAs, type Vmi } from './actors/objects.ts';
+import { virtController } from './actors/virt-controller.ts';
+import { virtHandler } from './actors/virt-handler.ts';
+import { builtinResources } from './api/builtin-resources.ts';
+import type { ApiServer, ApiServerOptions } from './api/contract.ts';
+import { startApiServer } from './api/server.ts';
+import { baseObjects } from './base-objects.ts';
+import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
+import { kubevirtAdmission } from './kubevirt/admission.ts';
+import { kubevirtResources } from './kubevirt/resources.ts';
+import { kubevirtSubresources } from './kubevirt/subresources.ts';
+import { loadManifests } from './load.ts';
+import type { Domain } from './node/libvirt-model.ts';
+import { virshExec } from './node/virsh.ts';
+
+/** Users of the parts, as on a real cluster: a reader tells writers apart by them. */
+export const actorUsers = {
+  virtController: 'system:serviceaccount:kubevirt:kubevirt-controller',
+  virtApi: 'system:serviceaccount:kubevirt:kubevirt-apiserver',
+  virtHandler: 'system:serviceaccount:kubevirt:kubevirt-handler',
+  scheduler: 'system:kube-scheduler',
+  kubelet: 'system:node:node01',
+  dynamicNetworks: 'system:serviceaccount:kube-system:dynamic-networks-controller',
+} as const;
+export type ActorName = keyof typeof actorUsers;
+
+/** What tests may do beyond the command line's options. */
+export interface AssembleOptions extends SandboxOptions {
+  /** Stands between an actor and its client, to record what it writes. */
+  readonly wrap?: (actor: ActorName, cluster: Cluster) => Cluster;
+}
+
+export interface AssembledSandbox extends Sandbox {
+  /** The administrator's client, and the token for another. */
+  readonly admin: Cluster;
+  readonly adminToken: string;
+  /** Switches of misbehaviour, which may be changed at any time. */
+  readonly faults: Faults;
+  /** Whether the dynamic-networks controller looks at pods. */
+  setDynamicNetworks(enabled: boolean): void;
+  /** Lets virt-handler look at every VMI again, after a switch was changed. */
+  wake(): void;
+}
+
+/** Starts a sandbox on loopback. @throws PatchpanelError where the port is taken or a manifest is refused */
+export function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  return assembleSandbox(options);
+}
+
+/** Like {@link startSandbox}, with handles for tests. */
+export async function assembleSandbox(options: AssembleOptions): Promise<AssembledSandbox> {
+  const node = new NodeState();
+  const faults = new Faults(options.faults ?? []);
+  const context: ActorContext = { speed: options.speed ?? 1, faults, node };
+  const adminToken = newToken();
+  const actorTokens = new Map<ActorName, string>();
+  let virtApi: Cluster | undefined;
+  const tokens = new Map([
+    [adminToken, { user: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }],
+  ]);
+  for (const [name, user] of Object.entries(actorUsers) as [ActorName, string][]) {
+    const token = newToken();
+    actorTokens.set(name, token);
+    tokens.set(token, { user, groups: ['system:masters', 'system:authenticated'] });
+  }
+  const api: ApiServer = await startApiServer({
+    port: options.port ?? 0,
+    resources: kubevirtResources,
+    admission: kubevirtAdmission,
+    subresources: kubevirtSubresources(() => {
+      if (virtApi === undefined) throw new Error('virt-api is not connected yet');
+      return virtApi;
+    }),
+    exec: virshExec((namespace, pod) => domainIn(api, node, namespace, pod)),
+    tokens,
+    authorize: ({ groups, subresource }) =>
+      groups.includes('system:masters') && !(subresource === 'exec' && faults.strikes('exec-forbidden')),
+    faults: apiFaults(options.faults ?? []),
+    ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
+  });
+  const clusters: Cluster[] = [];
+  const open = async (token: string, userAgent: string): Promise<Cluster> => {
+    const cluster = await connect({ server: api.url, token, userAgent, qps: 100_000, burst: 100_000, concurrency: 64 });
+    clusters.push(cluster);
+    return cluster;
+  };
+  const actors: Actor[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(actors.map((actor) => actor.stop()));
+    await Promise.all(clusters.map((cluster) => cluster.close()));
+    await api.close();
+  };
+  try {
+    const admin = await open(adminToken, 'sandbox');
+    const client = async (name: ActorName): Promise<Cluster> => {
+      const cluster = await open(actorTokens.get(name) ?? '', actorUsers[name].split(':').at(-1) ?? name);
+      return options.wrap?.(name, cluster) ?? cluster;
+    };
+    virtApi = await client('virtApi');
+    const dynamicNetworks = options.dynamicNetworks !== false;
+    const base = baseObjects(dynamicNetworks);
+    for (const { group, plural, object } of base) api.store.seed(group, plural, object);
+    const networks = dynamicNetworksController(await client('dynamicNetworks'), context);
+    networks.enabled = dynamicNetworks;
+    const handler = virtHandler(await client('virtHandler'), context);
+    actors.push(
+      networks,
+      kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context),
+      handler,
+      virtController(await client('virtController'), context),
+    );
+    await Promise.all(actors.map((actor) => actor.start()));
+    const definitions = [...builtinResources, ...kubevirtResources];
+    const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
+    return {
+      api,
+      admin,
+      adminToken,
+      faults,
+      kubeconfig: kubeconfig(api.url, adminToken),
+      contents: [...contentsOf(base.map(({ object }) => object)), ...loaded],
+      setDynamicNetworks(enabled) {
+        networks.enabled = enabled;
+      },
+      wake: () => handler.wake(),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** What the API server itself does wrong; fixed at its start. */
+function apiFaults(faults: readonly Fault[]): NonNullable<ApiServerOptions['faults']> {
+  const of = (name: FaultName): number | undefined => {
+    const value = faults.find((fault) => fault.name === name)?.value;
+    return value === undefined ? undefined : Number(value);
+  };
+  const errorShare = of('api-errors');
+  const watchCutMilliseconds = of('watch-cut');
+  return {
+    ...(errorShare !== undefined && { errorShare }),
+    ...(watchCutMilliseconds !== undefined && { watchCutMilliseconds }),
+  };
+}
+
+function newToken(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/** The domain that a launcher pod runs now; undefined before its guest has started. */
+function domainIn(api: ApiServer, node: NodeState, namespace: string, object: KubeObject): Domain | undefined {
+  const pod = readAs<Pod>(object);
+  const name = pod.metadata.annotations?.[annotations.domain];
+  if (name === undefined) return undefined;
+  const vmi = api.store.get('kubevirt.io', 'virtualmachineinstances', namespace, name);
+  const status = vmi === undefined ? undefined : readAs<Vmi>(vmi).status;
+  if (vmi === undefined || status?.phase !== 'Running' || status.nodeName !== pod.spec.nodeName) return undefined;
+  return node.domainOf(pod, readAs<Vmi>(vmi));
+}
+
+function contentsOf(objects: readonly KubeObject[]): readonly string[] {
+  return objects.map(
+    ({ kind = '', metadata }) =>
+      `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`,
+  );
+}
+
+function kubeconfig(server: string, token: string): string {
+  const name = 'sandbox';
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': name,
+    clusters: [{ name, cluster: { server } }],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
+  });
+}
