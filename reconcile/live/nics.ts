@@ -1,6 +1,7 @@
 /** The NICs of a VM template, a VMI spec and a VMI status. */
-import { macPattern, normalizeMac } from '../desired/mac-address.ts';
+
 import { type Fields, fields, items, present, text } from '../systems/json-shape.ts';
+import { normaliseMac } from '../systems/mac.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
 import type { LiveBinding, SpecNic, StatusNic } from './model.ts';
 
@@ -26,7 +27,7 @@ export function specNics(spec: unknown, namespace: string): readonly SpecNic[] {
       name,
       binding: bindingOf(iface),
       state: iface.state === 'absent' || iface.state === 'down' ? iface.state : 'up',
-      ...(mac === undefined ? {} : { mac: readMac(mac) }),
+      ...(mac === undefined ? {} : { mac: normaliseMac(mac) }),
       ...(model === undefined ? {} : { model }),
       ...(networkName === undefined ? {} : { network: qualify(networkName, namespace) }),
       isDefault: present(network.pod) || multus.default === true,
@@ -47,7 +48,7 @@ export function statusNics(status: unknown): readonly StatusNic[] {
     const linkState = linkStateOf(iface.linkState);
     nics.push({
       name,
-      ...(mac === undefined ? {} : { mac: readMac(mac) }),
+      ...(mac === undefined ? {} : { mac: normaliseMac(mac) }),
       ...(podInterfaceName === undefined ? {} : { podInterfaceName }),
       ...(guestInterfaceName === undefined ? {} : { guestInterfaceName }),
       sources: sourcesOf(iface.infoSource),
@@ -78,10 +79,6 @@ function qualify(networkName: string, namespace: string): ObjectName {
   return slash === -1
     ? { namespace, name: networkName }
     : { namespace: networkName.slice(0, slash), name: networkName.slice(slash + 1) };
-}
-
-function readMac(mac: string): string {
-  return macPattern.test(mac) ? normalizeMac(mac) : mac.toLowerCase();
 }
 
 function linkStateOf(value: unknown): LinkState | undefined {

@@ -117,6 +117,10 @@ function hasEnded(pod: LivePod): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';
 }
 
+/**
+ * Only once `migrationState` is there: while the target pod of a migration can't start, say for want of a NAD, changes
+ * still reach the VMI, and one of them may be the remedy.
+ */
 function isMigrating(migrationState: unknown): boolean {
   if (typeof migrationState !== 'object' || migrationState === null) return false;
   const { completed, failed } = fields(migrationState);
@@ -157,5 +161,5 @@ function readCondition(condition: Fields): readonly Condition[] {
 
 /** `v1.9.0` of `registry:5000/kubevirt/virt-launcher:v1.9.0`; an image that is named by digest tells no version. */
 function imageVersion(image: string | undefined): string | undefined {
-  return /:(v?\d[^/:@]*)(?:@|$)/.exec(image ?? '')?.[1];
+  return /:(v?\d[^/:@]*)$/.exec(image?.split('@', 1)[0] ?? '')?.[1];
 }
