@@ -31,7 +31,7 @@ export function warningHeader(warnings: readonly string[]): Readonly<Record<stri
 }
 
 export function errorAnswer(error: unknown): Answer {
-  if (error instanceof PageNotFound) return textAnswer('404 page not found\n', 404);
+  if (error instanceof PageNotFound) return textAnswer(error.text, 404);
   if (error instanceof ApiError) {
     return { status: error.code, json: JSON.stringify(error.body), headers: error.headers };
   }

@@ -188,7 +188,11 @@ function validateMap(schema: Schema, value: JsonObject, path: string, errors: Fi
 }
 
 function validateList(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[]): void {
-  const items = schema.items;
+  const { items, maxItems } = schema;
+  if (typeof maxItems === 'number' && value.length > maxItems) {
+    const message = `Too many: ${value.length}: must have at most ${maxItems} items`;
+    errors.push({ reason: 'FieldValueTooMany', field: path, message });
+  }
   if (isObject(items)) for (const [index, item] of value.entries()) validate(items, item, `${path}[${index}]`, errors);
   const keys = schema['x-kubernetes-list-map-keys'];
   const identify = Array.isArray(keys)

@@ -273,6 +273,8 @@ class Api {
   #call(request: IncomingMessage, target: ResourceRequest, query: URLSearchParams, user: User): Call {
     const served = this.#table.find(target.group, target.version, target.plural);
     if (served === undefined) {
+      if (this.#options.subresources.some(({ group }) => group === target.group))
+        throw new PageNotFound('404: Page Not Found');
       if (this.#table.isCustomVersion(target.group, target.version) === false) throw unknownResource();
       throw new PageNotFound();
     }

@@ -53,8 +53,15 @@ export class ApiError extends Error {
   }
 }
 
-/** The bare text that the router of kube-apiserver answers where it knows no such path. */
-export class PageNotFound extends Error {}
+/** The bare text that a router answers where it knows no such path: kube-apiserver's, or an aggregated server's. */
+export class PageNotFound extends Error {
+  readonly text: string;
+
+  constructor(text = '404 page not found\n') {
+    super(text);
+    this.text = text;
+  }
+}
 
 /** A field-level error: `field: message`, as `field.Error` prints it. */
 export interface FieldError {

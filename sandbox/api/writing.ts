@@ -1,7 +1,7 @@
 /** Create, update, patch and delete: what kube-apiserver does between decoding a request and storing the object. */
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { builtinRules } from './builtin-rules.ts';
-import type { AdmissionHook, AdmissionRequest } from './contract.ts';
+import type { AdmissionDenial, AdmissionHook, AdmissionRequest } from './contract.ts';
 import { child, cloneJson, equalJson, type JsonObject, list, text } from './json.ts';
 import { trackUpdate } from './managed-fields.ts';
 import {
@@ -343,6 +343,7 @@ function mutate(
 ): JsonObject {
   let mutated = object;
   for (const hook of hooksFor(context)) {
+    throwDenial(hook.refuse?.(admissionRequest(context, operation, mutated, oldObject)));
     if (hook.mutate === undefined) continue;
     const answer = hook.mutate(admissionRequest(context, operation, mutated, oldObject));
     mutated = { ...answer, metadata: { ...answer.metadata } };
@@ -358,12 +359,15 @@ export function validateByHooks(
   oldObject: JsonObject | undefined,
 ): void {
   for (const hook of hooksFor(context)) {
-    const denial = hook.validate?.(admissionRequest(context, operation, object, oldObject));
-    if (denial === undefined) continue;
-    throw new ApiError(denial.code, denial.reason, denial.message, {
-      ...(denial.causes === undefined ? {} : { details: { causes: denial.causes } }),
-    });
+    throwDenial(hook.validate?.(admissionRequest(context, operation, object, oldObject)));
   }
+}
+
+function throwDenial(denial: AdmissionDenial | undefined): void {
+  if (denial === undefined) return;
+  throw new ApiError(denial.code, denial.reason, denial.message, {
+    ...(denial.causes === undefined ? {} : { details: { causes: denial.causes } }),
+  });
 }
 
 /** A copy that a patch may work on. */

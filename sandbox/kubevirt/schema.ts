@@ -16,6 +16,8 @@ export interface Schema {
   readonly anyOf?: readonly Schema[];
   readonly 'x-kubernetes-int-or-string'?: boolean;
   readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
+  /** Rules in CEL; the sandbox does not evaluate them. */
+  readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message: string }[];
 }
 
 /** An object with exactly these fields; anything else is pruned. */

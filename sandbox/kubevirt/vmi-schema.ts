@@ -226,7 +226,6 @@ const volume = object(
         'cloudInitNoCloud',
         'configMap',
         'containerDisk',
-        'containerPath',
         'dataVolume',
         'downwardAPI',
         'downwardMetrics',
@@ -239,6 +238,17 @@ const volume = object(
         'serviceAccount',
         'sysprep',
       ].map((kind) => [kind, open()]),
+    ),
+    containerPath: object(
+      'A folder of the launcher container.',
+      {
+        path: {
+          ...string('Absolute path in the container.'),
+          'x-kubernetes-validations': [{ rule: "self.startsWith('/')", message: 'must begin with a slash' }],
+        },
+        readOnly: boolean(),
+      },
+      ['path'],
     ),
   },
   ['name'],
