@@ -1,103 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Condition, LivePod, LiveVm, LiveVmi, SpecNic, StatusNic } from '../live/model.ts';
 import type { Action } from '../plan/model.ts';
-import { podInterfaceName } from '../systems/kubevirt-names.ts';
 import type { Layer } from '../vocabulary.ts';
+import { liveVm as live, type Seen } from './fixtures/live-vm.ts';
 import { firstLagging, type Goal, goalsOf, readLayers } from './layers.ts';
-
-const hardware = {
-  virtioDisks: 1,
-  hostDevices: 0,
-  gpus: 0,
-  virtioInputs: 0,
-  watchdog: false,
-  rng: false,
-  balloon: true,
-  disableHotplug: false,
-  rootComplexAnnotation: false,
-};
-const conditions: readonly Condition[] = [];
-
-function nic(name: string, more: Partial<SpecNic> = {}): SpecNic {
-  return {
-    name,
-    binding: 'bridge',
-    state: 'up',
-    network: { namespace: 'prod', name: 'vlan10' },
-    isDefault: false,
-    ...more,
-  };
-}
-
-function status(name: string, sources: StatusNic['sources'], more: Partial<StatusNic> = {}): StatusNic {
-  return { name, sources, podInterfaceName: podInterfaceName(name), ...more };
-}
-
-/** What the layers hold of NIC `blue`; anything left out is as before the NIC was thought of. */
-interface Sight {
-  readonly vm?: Partial<SpecNic>;
-  readonly vmi?: Partial<SpecNic>;
-  readonly annotation?: string;
-  readonly networkStatus?: string;
-  readonly sources?: StatusNic['sources'];
-  readonly linkState?: 'up' | 'down';
-  readonly migrating?: boolean;
-  readonly ordinal?: string;
-}
-
-function live(sight: Sight): LiveVm {
-  const podName = sight.ordinal ?? podInterfaceName('blue');
-  const statuses =
-    sight.sources === undefined
-      ? []
-      : [
-          status('blue', sight.sources, {
-            podInterfaceName: podName,
-            ...(sight.linkState === undefined ? {} : { linkState: sight.linkState }),
-          }),
-        ];
-  const vmi: LiveVmi = {
-    uid: 'vmi-1',
-    resourceVersion: '1',
-    phase: 'Running',
-    deleting: false,
-    nics: sight.vmi === undefined ? [] : [nic('blue', sight.vmi)],
-    status: [status('default', ['domain'], { podInterfaceName: 'eth0' }), ...statuses],
-    conditions,
-    migrating: sight.migrating ?? false,
-    hardware,
-  };
-  const pod: LivePod = {
-    name: 'virt-launcher-db-0-abcde',
-    uid: 'pod-1',
-    phase: 'Running',
-    ready: true,
-    deleting: false,
-    networks: sight.annotation === undefined ? [] : [{ name: sight.annotation, namespace: 'prod', interface: podName }],
-    // The dynamic-networks controller writes the list in any order.
-    status: [
-      ...(sight.networkStatus === undefined ? [] : [{ name: `prod/${sight.networkStatus}`, interface: podName }]),
-      { name: 'k8s-pod-network', interface: 'eth0', default: true },
-    ],
-  };
-  return {
-    namespace: 'prod',
-    name: 'db-0',
-    uid: 'vm-1',
-    resourceVersion: '1',
-    deleting: false,
-    nics: sight.vm === undefined ? [] : [nic('blue', sight.vm)],
-    owned: [],
-    sharedOwnershipAcknowledged: false,
-    otherManagers: [],
-    conditions,
-    hardware,
-    vmi,
-    pod,
-    domain: { kind: 'unread', why: 'not-asked' },
-  };
-}
 
 const plugged: Goal = { kind: 'plugged', name: 'blue', network: { namespace: 'prod', name: 'vlan10' }, state: 'up' };
 const gone: Goal = { kind: 'gone', name: 'blue' };
@@ -107,7 +13,7 @@ const onNew = { network: { namespace: 'prod', name: 'vlan20' } } as const;
 const all = ['domain', 'guest-agent', 'multus-status'] as const;
 
 /** Sequences as a real virt-controller and the parts of a node bring them about; each row is one write. */
-const sequences: readonly [string, Goal, readonly [Sight, Layer | 'done'][]][] = [
+const sequences: readonly [string, Goal, readonly [Seen, Layer | 'done'][]][] = [
   [
     'a plug in place',
     plugged,
@@ -258,7 +164,7 @@ test('a layer agrees where it does for every goal', () => {
 
 test('a follow takes its goal from the template', () => {
   const follow = { kind: 'follow', id: 'prod/db-0/1', after: [], attachment: 'blue' } as const;
-  const cases: readonly [Action, Sight, Goal][] = [
+  const cases: readonly [Action, Seen, Goal][] = [
     [{ ...follow, until: 'plugged' }, { vm: { state: 'down' } }, { ...plugged, state: 'down' }],
     [{ ...follow, until: 'gone' }, { vm: absent }, gone],
     // It was turned absent after the plan was made.

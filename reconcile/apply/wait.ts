@@ -37,20 +37,19 @@ export type WaitResult =
       readonly reason: string;
     };
 
+/** What a wait needs of the run: the watched layers, and why one lags. */
+export type Sight = Pick<Observer, 'look' | 'podNames' | 'onChange'>;
+export type Asked = Pick<Reasons, 'warnings'>;
+
 /** Follows one action to its end by the observer's watches; asks for reasons only while nothing moves. */
-export async function waitFor(
-  wait: Wait,
-  observer: Observer,
-  reasons: Reasons,
-  onEvent: OnRunEvent,
-): Promise<WaitResult> {
+export async function waitFor(wait: Wait, observer: Sight, reasons: Asked, onEvent: OnRunEvent): Promise<WaitResult> {
   return await new LayerWait(wait, observer, reasons, onEvent).run();
 }
 
 class LayerWait {
   readonly #wait: Wait;
-  readonly #observer: Observer;
-  readonly #reasons: Reasons;
+  readonly #observer: Sight;
+  readonly #reasons: Asked;
   readonly #onEvent: OnRunEvent;
   readonly #started = performance.now();
   readonly #reached = new Set<Layer>();
@@ -58,7 +57,7 @@ class LayerWait {
   #reason: string | undefined;
   #failedSince: number | undefined;
 
-  constructor(wait: Wait, observer: Observer, reasons: Reasons, onEvent: OnRunEvent) {
+  constructor(wait: Wait, observer: Sight, reasons: Asked, onEvent: OnRunEvent) {
     this.#wait = wait;
     this.#observer = observer;
     this.#reasons = reasons;
@@ -152,7 +151,7 @@ class Changes {
   #seen = false;
   #wake: (() => void) | undefined;
 
-  constructor(observer: Observer, target: ObjectName) {
+  constructor(observer: Sight, target: ObjectName) {
     this.close = observer.onChange(target, () => {
       this.#seen = true;
       this.#wake?.();

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Action } from '../plan/model.ts';
+import { podInterfaceName } from '../systems/kubevirt-names.ts';
+import { liveVm, type Seen } from './fixtures/live-vm.ts';
+import { type Goal, goalsOf } from './layers.ts';
+import type { RunEvent } from './model.ts';
+import type { Occurrence } from './reasons.ts';
+import { type Asked, type Sight, type Wait, waitFor } from './wait.ts';
+
+const target = { namespace: 'prod', name: 'db-0' };
+const action: Action = {
+  kind: 'plug',
+  id: 'prod/db-0/1',
+  after: [],
+  delivery: 'in-place',
+  attachments: [{ name: 'blue', network: { namespace: 'prod', name: 'vlan10' }, binding: 'bridge', state: 'up' }],
+};
+const goals: readonly Goal[] = goalsOf(action, liveVm({}));
+const written = { vm: {}, vmi: {}, annotation: 'vlan10' } as const;
+const inPod = { ...written, networkStatus: 'vlan10', sources: ['multus-status'] } as const;
+const done = { ...inPod, sources: ['domain', 'multus-status'] } as const;
+const at = Date.parse('2026-01-01T00:00:00Z');
+
+/** A cluster that goes through states, one at each look that follows a change. */
+class Script implements Sight {
+  readonly #states: readonly (Seen | undefined)[];
+  #index = 0;
+  #listener: (() => void) | undefined;
+
+  constructor(...states: readonly (Seen | undefined)[]) {
+    this.#states = states;
+  }
+
+  look(): ReturnType<Sight['look']> {
+    const seen = this.#states[this.#index];
+    if (this.#index < this.#states.length - 1) {
+      this.#index += 1;
+      setImmediate(() => this.#listener?.());
+    }
+    return seen === undefined ? undefined : liveVm(seen);
+  }
+
+  podNames(): readonly string[] {
+    return ['virt-launcher-db-0-abcde'];
+  }
+
+  onChange(_target: unknown, listener: () => void): () => void {
+    this.#listener = listener;
+    return () => {
+      this.#listener = undefined;
+    };
+  }
+
+  get watched(): boolean {
+    return this.#listener !== undefined;
+  }
+}
+
+function asked(...warnings: readonly Occurrence[]): Asked {
+  return { warnings: async () => warnings };
+}
+
+function warning(reason: string, message: string, when: number): Occurrence {
+  return { type: 'Warning', reason, message, about: 'Pod virt-launcher-db-0-abcde', at: when };
+}
+
+function wait(patienceMs: number, more: Partial<Wait> = {}): Wait {
+  return {
+    target,
+    action,
+    goals,
+    deadline: performance.now() + patienceMs,
+    pace: { askAfterMs: 5, failureGraceMs: 10 },
+    ...more,
+  };
+}
+
+async function run(script: Script, reasons: Asked, what: Wait) {
+  const events: RunEvent[] = [];
+  const result = await waitFor(what, script, reasons, (event) => events.push(event));
+  assert.equal(script.watched, false, 'the listener is left behind');
+  return { result, events };
+}
+
+test('each layer is told of once, and the wait ends when all agree', async () => {
+  const script = new Script({}, { vm: {} }, { vm: {}, vmi: {} }, written, inPod, done);
+  const { result, events } = await run(script, asked(), wait(60_000));
+  assert.equal(result.kind, 'reached');
+  const layers = events.flatMap((event) => (event.type === 'layer-reached' ? [event.layer] : []));
+  assert.deepEqual(layers, ['vm', 'vmi', 'pod', 'multus', 'domain']);
+});
+
+test('a layer that is lost again is waited for again', async () => {
+  const ghost = { ...written, sources: ['domain', 'multus-status'] } as const;
+  const { result, events } = await run(new Script(inPod, ghost, done), asked(), wait(60_000));
+  assert.equal(result.kind, 'reached');
+  assert.equal(events.filter((event) => event.type === 'layer-reached').length, 5);
+});
+
+test('at the deadline the layer that lags is named, with the last reason', async () => {
+  const event = warning('SyncFailed', 'internal error: No more available PCI slots', at);
+  const { result, events } = await run(new Script(inPod), asked(event), wait(30));
+  assert.equal(result.kind, 'failed');
+  if (result.kind !== 'failed') return;
+  assert.equal(result.code, 'apply/timeout');
+  assert.equal(result.layer, 'domain');
+  assert.match(result.reason, /no NIC "blue".*SyncFailed.*No more available PCI slots/);
+  assert.ok(events.some((seen) => seen.type === 'waiting' && seen.reason?.includes('PCI slots')));
+});
+
+test('without events a condition gives the reason', async () => {
+  const conditions = [
+    {
+      type: 'Synchronized',
+      status: 'False',
+      reason: 'Synchronizing with the Domain failed.',
+      message: 'no room',
+    },
+  ];
+  const { result } = await run(new Script({ ...inPod, conditions }), asked(), wait(30));
+  assert.match(result.kind === 'failed' ? result.reason : '', /Synchronizing with the Domain failed\. no room/);
+});
+
+test('a controller that gave up ends the wait early', async () => {
+  const report = warning(
+    'FailedAddingInterface',
+    `pod [prod/x]: failed adding interface ${podInterfaceName('blue')} to network: vlan10`,
+    at,
+  );
+  const { result } = await run(new Script(written), asked(report), wait(60_000, { writtenAt: at + 400 }));
+  assert.equal(result.kind, 'failed');
+  if (result.kind !== 'failed') return;
+  assert.equal(result.code, 'apply/not-plugged');
+  assert.equal(result.layer, 'multus');
+  assert.match(result.reason, /failed adding interface/);
+});
+
+test('a report that is older, of another NIC, or followed by success does not', async () => {
+  const mine = `failed adding interface ${podInterfaceName('blue')} to network: vlan10`;
+  const others = [
+    warning('FailedAddingInterface', mine, at - 60_000),
+    warning('FailedAddingInterface', `failed adding interface ${podInterfaceName('red')} to network: vlan20`, at),
+    warning('SyncFailed', mine, at),
+  ];
+  const { result } = await run(new Script(written), asked(...others), wait(60, { writtenAt: at }));
+  assert.equal(result.kind === 'failed' && result.code, 'apply/timeout');
+  const healed = await run(
+    new Script(written, inPod, done),
+    asked(warning('FailedAddingInterface', mine, at)),
+    wait(60_000, { writtenAt: at, pace: { askAfterMs: 0, failureGraceMs: 60_000 } }),
+  );
+  assert.equal(healed.result.kind, 'reached');
+});
+
+test('a VM that is deleted ends the wait', async () => {
+  const { result } = await run(new Script(written, undefined), asked(), wait(60_000));
+  assert.equal(result.kind === 'failed' && result.code, 'plan/stale');
+});
+
+test('what is done already needs no waiting, even when the time is up', async () => {
+  const { result } = await run(new Script(done), asked(), wait(-1));
+  assert.equal(result.kind, 'reached');
+});
