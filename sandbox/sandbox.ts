@@ -17,6 +17,7 @@ import { startApiServer } from './api/server.ts';
 import { baseObjects } from './base-objects.ts';
 import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
 import { kubevirtAdmission } from './kubevirt/admission.ts';
+import { demoSeeds, fleetNamespace, fleetSeeds, plant } from './kubevirt/fleet.ts';
 import { kubevirtResources } from './kubevirt/resources.ts';
 import { kubevirtSubresources } from './kubevirt/subresources.ts';
 import { loadManifests } from './load.ts';
@@ -109,7 +110,11 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     virtApi = await client('virtApi');
     const dynamicNetworks = options.dynamicNetworks !== false;
     const base = baseObjects(dynamicNetworks);
-    for (const { group, plural, object } of base) api.store.seed(group, plural, object);
+    // Before the actors look: a VM that they saw without its VMI would be started anew.
+    const seeds = [...base, ...demoSeeds()];
+    plant(api.store, seeds);
+    const vms = options.vms ?? 0;
+    if (vms > 0) plant(api.store, fleetSeeds({ count: vms }));
     const networks = dynamicNetworksController(await client('dynamicNetworks'), context);
     networks.enabled = dynamicNetworks;
     const handler = virtHandler(await client('virtHandler'), context);
@@ -128,7 +133,11 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       adminToken,
       faults,
       kubeconfig: kubeconfig(api.url, adminToken),
-      contents: [...contentsOf(base.map(({ object }) => object)), ...loaded],
+      contents: [
+        ...contentsOf(seeds.map(({ object }) => object)),
+        ...(vms > 0 ? [`${vms} running VMs in namespace ${fleetNamespace}`] : []),
+        ...loaded,
+      ],
       setDynamicNetworks(enabled) {
         networks.enabled = enabled;
       },

@@ -145,7 +145,7 @@ function guestName(address: { readonly bus: number; readonly slot: number } | un
 }
 
 /** An address that the guest got in its own network, the same for the same MAC. */
-function guestAddress(mac: string): string {
+export function guestAddress(mac: string): string {
   const hash = [...mac].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 62_500, 7);
   return `10.200.${Math.floor(hash / 250)}.${(hash % 250) + 2}`;
 }

@@ -6,6 +6,8 @@ import { slotCountFor } from '../../reconcile/systems/kubevirt-ports.ts';
 import type { Store } from '../api/contract.ts';
 import { type Seed, type SeedNic, type SeedVm, settledVm } from './seed.ts';
 
+export const fleetNamespace = 'fleet';
+
 export interface FleetOptions {
   readonly count: number;
   readonly namespace?: string;
@@ -14,7 +16,7 @@ export interface FleetOptions {
 }
 
 /** The networks of a fleet, then its VMs, one after another: thousands need not be held at once. */
-export function* fleetSeeds({ count, namespace = 'fleet', nics = 3 }: FleetOptions): Generator<Seed> {
+export function* fleetSeeds({ count, namespace = fleetNamespace, nics = 3 }: FleetOptions): Generator<Seed> {
   yield namespaceSeed(namespace);
   const wanted = Array.from({ length: nics }, (_, index) => ({
     name: `net-${index + 1}`,

@@ -12,6 +12,7 @@ import {
   primaryPodInterface,
 } from '../../reconcile/systems/kubevirt-names.ts';
 import { launcherImage, launcherPod } from '../actors/launcher-pod.ts';
+import { guestAddress } from '../actors/launcher-sync.ts';
 import { newVmi } from '../actors/new-vmi.ts';
 import { readAs, type Vm, type Vmi } from '../actors/objects.ts';
 import { networkStatusAnnotation } from '../actors/pod-networks.ts';
@@ -63,7 +64,7 @@ export function settledVm(wish: SeedVm): readonly Seed[] {
     podName: `virt-launcher-${wish.name}-${digest(`name ${key}`).slice(0, 5)}`,
     node: wish.node ?? nodes[Number.parseInt(digest(key).slice(0, 4), 16) % nodes.length] ?? 'node01',
     created: wish.created ?? longAgo,
-    podIp: address('10.244', key),
+    podIp: podAddress(key),
     networks: [{ name: 'default', podInterface: primaryPodInterface }, ...(wish.nics ?? []).map(secondary(wish))],
   };
   const vmi = settledVmiObject(facts, readAs<Vm>(vm));
@@ -247,14 +248,15 @@ function settledVmiObject(facts: Settled, vm: Vm): KubeObject {
 }
 
 function interfaceStatus(facts: Settled, nic: SettledNic, index: number): object {
-  const ip = nic.network === undefined ? facts.podIp : address('10.200', `${facts.vmiUid}/${nic.name}`);
+  const own = nic.mac ?? mac(`guest ${facts.vmiUid}/${nic.name}`);
+  const ip = nic.network === undefined ? facts.podIp : guestAddress(own);
   return {
     infoSource: nic.network === undefined ? 'domain, guest-agent' : 'domain, guest-agent, multus-status',
     interfaceName: `enp${index + 1}s0`,
     ipAddress: ip,
     ipAddresses: [ip],
     linkState: 'up',
-    mac: nic.mac ?? mac(`guest ${facts.vmiUid}/${nic.name}`),
+    mac: own,
     name: nic.name,
     podInterfaceName: nic.podInterface,
     queueCount: 1,
@@ -386,7 +388,7 @@ function mac(seed: string): string {
   return `02:${digest(seed).slice(0, 10).match(/../g)?.join(':')}`;
 }
 
-function address(prefix: string, seed: string): string {
+function podAddress(seed: string): string {
   const hash = digest(`address ${seed}`);
-  return `${prefix}.${Number.parseInt(hash.slice(0, 2), 16)}.${2 + (Number.parseInt(hash.slice(2, 4), 16) % 250)}`;
+  return `10.244.${Number.parseInt(hash.slice(0, 2), 16)}.${2 + (Number.parseInt(hash.slice(2, 4), 16) % 250)}`;
 }
