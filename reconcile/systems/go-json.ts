@@ -228,12 +228,12 @@ function typeName(type: GoType): string {
 /** The exact key first, then the first that matches without regard to case. */
 function fieldName(type: GoStruct, key: string): string | undefined {
   if (Object.hasOwn(type.fields, key)) return key;
-  const folded = fold(key);
-  return Object.keys(type.fields).find((name) => fold(name) === folded);
+  const folded = foldKey(key);
+  return Object.keys(type.fields).find((name) => foldKey(name) === folded);
 }
 
-/** Go folds by Unicode: long s and the Kelvin sign count as letters. */
-function fold(key: string): string {
+/** Two keys with one fold match a field alike. Go folds by Unicode: long s and the Kelvin sign count as letters. */
+export function foldKey(key: string): string {
   return key
     .replaceAll('\u017f', 's')
     .replaceAll('\u212a', 'k')

@@ -110,6 +110,9 @@ function elementFields(goPackage: 'types' | 'v1') {
 const { 'ipam-claim-reference': _claim, ...multusFields } = elementFields('types');
 const { interfaceRequest: _legacy, deviceID: _device, ...clientFields } = elementFields('v1');
 
+/** All keys of an element that at least one of the parsers knows. */
+export const elementKeys: readonly string[] = Object.keys(elementFields('v1'));
+
 const multusElement: GoType = { kind: 'struct', name: 'types.NetworkSelectionElement', fields: multusFields };
 /** The NAD client decodes each element apart, through a local type whose name gets into the errors. */
 const clientElement: GoType = {
