@@ -150,7 +150,7 @@ function article(expected: string): string {
   const names: Record<string, string> = {
     string: 'text',
     int: 'a whole number',
-    number: 'a number',
+    number: 'a whole number',
     object: 'a mapping',
     record: 'a mapping',
     array: 'a list',

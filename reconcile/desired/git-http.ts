@@ -35,6 +35,7 @@ export class GitHttp implements HttpClient {
   /** Where the host moved the repository to, learned from the first answer. */
   #base: string;
   #received = 0;
+  #failure: unknown;
 
   constructor(target: GitUrl, options: GitHttpOptions) {
     this.#target = target;
@@ -52,6 +53,11 @@ export class GitHttp implements HttpClient {
   /** Bytes of all response bodies so far. */
   get received(): number {
     return this.#received;
+  }
+
+  /** Why an answer broke off, if one did: isomorphic-git tells that as an answer that it does not understand. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   close(): void {
@@ -165,8 +171,9 @@ export class GitHttp implements HttpClient {
         yield bytes;
       }
     } catch (cause) {
-      if (signal.aborted) throw signal.reason;
-      throw cause instanceof PatchpanelError ? cause : unreachable(this.#target.url, cause);
+      const known = cause instanceof PatchpanelError ? cause : unreachable(this.#target.url, cause);
+      this.#failure = signal.aborted ? signal.reason : known;
+      throw this.#failure;
     } finally {
       response.destroy();
     }

@@ -77,7 +77,7 @@ export async function openGit(
     const tree = new SourceTree(await store.reader(commit), path, limits);
     return { tree, identity: { kind: 'git', url: target.url, ref, commit, path } };
   } catch (error) {
-    throw explained(error);
+    throw explained(http.failure ?? error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
@@ -102,6 +102,7 @@ class CommitStore {
   /** Full id of the commit that a ref means, with the commit in the store. */
   async fetch(ref: string): Promise<string> {
     await git.init({ fs: this.#fs, gitdir, bare: true });
+    await git.addRemote({ fs: this.#fs, gitdir, remote: 'origin', url: this.#url });
     const refs = await git.listServerRefs({
       http: this.#http,
       url: this.#url,
@@ -139,6 +140,7 @@ class CommitStore {
       await git.readObject({ fs: this.#fs, cache: this.#cache, gitdir, oid, format: 'content' });
       return oid;
     } catch (error) {
+      if (this.#http.failure !== undefined) throw this.#http.failure;
       if (error instanceof PatchpanelError && error.code !== 'git/protocol') throw error;
       return undefined;
     }
@@ -146,12 +148,19 @@ class CommitStore {
 
   /** The last resort: the recent history of all branches and tags, within the limits. */
   async #search(digits: string, refs: readonly ServerRef[]): Promise<string> {
-    await this.#fetch({ ref: 'HEAD', tags: true, depth: searchDepth });
     try {
+      await this.#fetch({ ref: 'HEAD', tags: true, depth: searchDepth });
       return await this.#commitOf(await git.expandOid({ fs: this.#fs, cache: this.#cache, gitdir, oid: digits }));
     } catch (error) {
       if (error instanceof git.Errors.AmbiguousError) throw ambiguous(digits);
       if (error instanceof git.Errors.NotFoundError) throw unknownRef(digits, refs);
+      if (error instanceof PatchpanelError && error.code === 'source/too-large') {
+        throw new PatchpanelError(
+          'git/unknown-ref',
+          `the commit ${digits} is at no branch or tag, and the history is too large to search: ${error.message}`,
+          { remedy: 'Give the full id of the commit, or a tag.' },
+        );
+      }
       throw error;
     }
   }

@@ -10,6 +10,7 @@ export const apiVersion = 'patchpanel.dev/v1alpha1';
 export const kinds = ['NetworkAttachments', 'Settings'] as const;
 export type Kind = (typeof kinds)[number];
 
+// Lengths are checked first, and end the check: the patterns below take quadratic time on absurdly long names.
 const label = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
 const subdomain = `${label}(?:\\.${label})*`;
 const labelPattern = new RegExp(`^${label}$`);
@@ -28,6 +29,7 @@ const maxAttachments = 255;
 const attachmentName = z
   .string()
   .max(63, {
+    abort: true,
     error: 'is longer than 63 characters; the name becomes part of a libvirt alias and is shown in many places',
   })
   .regex(labelPattern, {
@@ -40,12 +42,12 @@ const attachmentName = z
 
 const objectName = z
   .string()
-  .max(253, { error: 'is longer than 253 characters' })
+  .max(253, { abort: true, error: 'is longer than 253 characters' })
   .regex(subdomainPattern, { error: 'must be a DNS name: lower-case letters, digits, dashes and dots' });
 
 const namespaceName = z
   .string()
-  .max(63, { error: 'is longer than 63 characters' })
+  .max(63, { abort: true, error: 'is longer than 63 characters' })
   .regex(labelPattern, { error: 'must be a DNS label: lower-case letters, digits and dashes' });
 
 const mac = z
@@ -64,7 +66,7 @@ const attachment = z
     name: attachmentName,
     network: z
       .string()
-      .max(317, { error: 'is too long' })
+      .max(317, { abort: true, error: 'is too long' })
       .regex(networkPattern, {
         error: 'must be the name of a NetworkAttachmentDefinition, as name or namespace/name, in lower case',
       })

@@ -1,0 +1,40 @@
+/**
+ * Writes the files that are made from the code, and with --check tells which are not as the code has them.
+ * To have another one made, add it to the list.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
+
+interface GeneratedFile {
+  /** From the root of the project. */
+  readonly path: string;
+  content(): string;
+}
+
+const files: readonly GeneratedFile[] = [
+  { path: 'docs/reference/network-attachments.schema.json', content: () => schemaFile('NetworkAttachments') },
+  { path: 'docs/reference/settings.schema.json', content: () => schemaFile('Settings') },
+];
+
+function schemaFile(kind: Kind): string {
+  return `${JSON.stringify({ title: kind, ...jsonSchemaOf(kind) }, null, 2)}\n`;
+}
+
+const root = join(import.meta.dirname, '..');
+const check = process.argv.includes('--check');
+const stale: string[] = [];
+for (const { path, content } of files) {
+  const target = join(root, path);
+  const wanted = content();
+  const found = await readFile(target, 'utf8').catch(() => undefined);
+  if (found === wanted) continue;
+  stale.push(path);
+  if (check) continue;
+  await mkdir(dirname(target), { recursive: true });
+  await writeFile(target, wanted);
+}
+if (check && stale.length > 0) {
+  process.stderr.write(`Not up to date: ${stale.join(', ')}. Run npm run generate and commit the result.\n`);
+  process.exitCode = 1;
+} else if (!check) process.stdout.write(stale.length === 0 ? 'All up to date.\n' : `Wrote ${stale.join(', ')}.\n`);
