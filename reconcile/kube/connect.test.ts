@@ -333,6 +333,24 @@ test('an abort ends a watch without an error, also while it waits', async () => 
   assert.equal(events, 1);
 });
 
+test('closing ends what waits for its next attempt', async () => {
+  const { cluster } = await serve((_, response) => json(response, 429, {}, { 'retry-after': '30' }), {
+    onRetry: () => setImmediate(() => void cluster.close()),
+  });
+  assert.equal((await failureOf(cluster.get(pods, 'prod', 'a'))).code, 'cluster/unreachable');
+});
+
+test('an abort ends a list, also while it waits', async () => {
+  const controller = new AbortController();
+  const { cluster } = await serve((_, response) => json(response, 429, {}, { 'retry-after': '30' }), {
+    onRetry: () => setImmediate(() => controller.abort(new Error('enough'))),
+  });
+  await assert.rejects(
+    cluster.list(pods, {}, () => undefined, { signal: controller.signal }),
+    /enough/,
+  );
+});
+
 test('a watch that breaks is an error', async () => {
   const { cluster } = await serve((_, response) => {
     response.writeHead(200);

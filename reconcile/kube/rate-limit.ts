@@ -1,5 +1,4 @@
 /** Limits on how fast and how many requests are sent. */
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * A token bucket: `perSecond` requests on average, `burst` at once. Waiters are served in the order in which they came.
@@ -28,12 +27,6 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#burst, this.#tokens + earned) - 1;
     this.#refilled = now;
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
-  }
-
-  /** Takes a token and waits until it is due. */
-  async take(signal?: AbortSignal): Promise<void> {
-    const wait = this.reserve();
-    if (wait > 0) await sleep(wait, undefined, signal === undefined ? {} : { signal });
   }
 }
 

@@ -118,13 +118,23 @@ export class Transport {
       if (attempt >= this.#limits.retries || !mayRepeat(call, outcome, attempt)) throw this.#error(call, outcome);
       const waitMs = this.#backoff(attempt, outcome);
       this.#onRetry?.({ call: describe(call.intent), attempt: attempt + 1, waitMs, reason: reasonOf(outcome) });
-      await sleep(waitMs, undefined, { signal: anySignal(this.#closing.signal, call.signal) });
+      await this.#pause(waitMs, call.signal);
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (ms <= 0) return;
+    try {
+      await sleep(ms, undefined, { signal: anySignal(this.#closing.signal, signal) });
+    } catch {
+      signal?.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
     }
   }
 
   /** Waits for the rate limit, counts the request and says what to send it with. */
   async envelope(call: Call): Promise<Envelope> {
-    await this.#bucket.take(this.#closing.signal);
+    await this.#pause(this.#bucket.reserve(), call.signal);
     const { agent, headers } = await this.access.credentials();
     this.counts[call.counter] = (this.counts[call.counter] ?? 0) + 1;
     const prefix = this.access.server.pathname.replace(/\/$/, '');

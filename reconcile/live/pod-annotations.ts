@@ -1,28 +1,24 @@
 /** The two Multus annotations of a pod, or why they can't be read. */
-import { items } from '../systems/json-shape.ts';
-import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
-import type { NetworkStatus } from '../systems/multus-status.ts';
+import { networksAnnotation, parseNetworks } from '../systems/multus-networks.ts';
+import { networkStatusAnnotation, parseNetworkStatus } from '../systems/multus-status.ts';
 import type { LivePod } from './model.ts';
-
-const networksAnnotation = 'k8s.v1.cni.cncf.io/networks';
-const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status';
 
 type Annotations = Readonly<Record<string, string>>;
 
-/** KubeVirt writes `""` when the last secondary network is unplugged. */
-export function networksOf(annotations: Annotations, _namespace: string): LivePod['networks'] {
-  return read<NetworkSelectionElement>(annotations[networksAnnotation]);
+/**
+ * As the dynamic-networks controller reads it, since it is who acts on a running pod. KubeVirt writes `""` when the last
+ * secondary network is unplugged: that is no element, not a fault.
+ */
+export function networksOf(annotations: Annotations, namespace: string): LivePod['networks'] {
+  const value = annotations[networksAnnotation] ?? '';
+  if (value.trim() === '') return [];
+  const parsed = parseNetworks(value, namespace, 'dynamic-controller');
+  return parsed.ok ? parsed.elements : { problem: parsed.error };
 }
 
 export function networkStatusOf(annotations: Annotations): LivePod['status'] {
-  return read<NetworkStatus>(annotations[networkStatusAnnotation]);
-}
-
-function read<T>(value: string | undefined): readonly T[] | { readonly problem: string } {
-  if (value === undefined || value.trim() === '') return [];
-  try {
-    return items(JSON.parse(value)) as readonly T[];
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
+  const value = annotations[networkStatusAnnotation] ?? '';
+  if (value.trim() === '') return [];
+  const parsed = parseNetworkStatus(value);
+  return parsed.ok ? parsed.entries : { problem: parsed.error };
 }
