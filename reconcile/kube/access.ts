@@ -15,7 +15,7 @@ import { PatchpanelError } from '../errors.ts';
 import { networkReason } from './failures.ts';
 
 /** What one request carries. */
-export interface Credentials {
+interface Credentials {
   readonly agent: HttpAgent;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -35,6 +35,8 @@ export interface DirectAccessOptions {
   /** Read again each minute, since the kubelet rotates it. */
   readonly tokenFile?: string | undefined;
   readonly caFile?: string | undefined;
+  /** PEM, in place of a file. */
+  readonly ca?: string | undefined;
 }
 
 export interface KubeconfigAccessOptions {
@@ -52,7 +54,8 @@ const credentialCheckMs = 5_000;
 /** An address and at most a token: the sandbox's actors, and the pod that patchpanel runs in. */
 export function directAccess(options: DirectAccessOptions): Access {
   const server = parseServer(options.server);
-  const agent = createAgent(server, options.caFile === undefined ? {} : { ca: readConfigFile(options.caFile) });
+  const ca = options.ca ?? (options.caFile === undefined ? undefined : readConfigFile(options.caFile));
+  const agent = createAgent(server, ca === undefined ? {} : { ca });
   let token = options.token;
   let readAt = -Infinity;
   return {

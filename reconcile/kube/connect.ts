@@ -28,6 +28,8 @@ export interface ConnectOptions extends Partial<TransportLimits> {
   readonly token?: string | undefined;
   readonly tokenFile?: string | undefined;
   readonly caFile?: string | undefined;
+  /** PEM of the authorities to trust for `server`, in place of a file. */
+  readonly ca?: string | undefined;
   /** Names the client in audit logs; without `fieldManager` the server takes the part before `/` for it. */
   readonly userAgent?: string | undefined;
   /** Default `patchpanel`; for a client with `server` the server derives it from `userAgent`. */
@@ -81,6 +83,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Cluster> {
           token: options.token,
           tokenFile: options.tokenFile,
           caFile: options.caFile,
+          ca: options.ca,
         });
   const limits: TransportLimits = {
     qps: options.qps ?? defaults.qps,

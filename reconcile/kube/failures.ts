@@ -83,7 +83,7 @@ export function describe(intent: Intent): string {
 }
 
 /** Retry-After in seconds: a number, or an HTTP date, which only proxies send. */
-export function retryAfterSeconds(header: string | undefined): number | undefined {
+function retryAfterSeconds(header: string | undefined): number | undefined {
   if (header === undefined || header.trim() === '') return undefined;
   const seconds = Number(header);
   if (Number.isFinite(seconds)) return Math.max(0, seconds);

@@ -206,8 +206,8 @@ class FollowRun<T> {
   }
 }
 
-/** Key of an object in a follower's store. */
-export function keyOf(object: KubeObject): string {
+/** Key of an object in the store. */
+function keyOf(object: KubeObject): string {
   const { namespace = '', name } = object.metadata;
   return objectKey({ namespace, name });
 }

@@ -1,0 +1,224 @@
+/** Live state: paged lists of what the desired state refers to, joined VM by VM. */
+import { PatchpanelError } from '../errors.ts';
+import type { Cluster, KubeObject, Resource } from '../kube/cluster.ts';
+import { isStatus } from '../kube/failures.ts';
+import { networkAttachmentDefinitions, pods, virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
+import { fields } from '../systems/json-shape.ts';
+import { annotations, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
+import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { readClusterFacts } from './cluster-facts.ts';
+import { type ReadDomainsOptions, readDomains } from './domain.ts';
+import type { LiveNetwork, LiveState, LiveVm, LiveVmi } from './model.ts';
+import { projectNetwork } from './networks.ts';
+import { specNics } from './nics.ts';
+import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, type VmPart } from './project.ts';
+
+export interface Wanted {
+  /** VMs to read; those that do not exist are missing from the result. */
+  readonly targets: readonly ObjectName[];
+  /** NADs that the desired state refers to. */
+  readonly networks?: readonly ObjectName[];
+}
+
+/**
+ * `always` reads the XML of every running VM. With `auto` and `never` none is read here: for `auto` the caller knows
+ * which VMs have a difference, and reads those with `readDomains`.
+ */
+export type DomainXmlPolicy = 'auto' | 'always' | 'never';
+
+export interface ObserveOptions extends ReadDomainsOptions {
+  readonly domainXml: DomainXmlPolicy;
+}
+
+/** Progress, for a terminal; `count` is what was kept. */
+export interface ObserveEvent {
+  readonly kind: 'listed';
+  readonly resource: string;
+  /** Undefined for a list of the whole cluster. */
+  readonly namespace?: string;
+  readonly count: number;
+}
+
+/** Beyond so many namespaces one list of the whole cluster is cheaper, where it is permitted. */
+const manyNamespaces = 16;
+
+/**
+ * Reads the live state of the wanted VMs.
+ * @throws PatchpanelError `cluster/no-kubevirt`, and `cluster/*` for lists that fail; what planning can do without
+ * (the KubeVirt CR, DaemonSets, domain XML) degrades instead
+ */
+export async function observe(
+  cluster: Cluster,
+  wanted: Wanted,
+  options: ObserveOptions,
+  onEvent: (event: ObserveEvent) => void = () => {},
+): Promise<LiveState> {
+  const reader = new Reader(cluster, wanted, onEvent);
+  const [facts, { vms, macs }, vmis, launchers, networks] = await Promise.all([
+    readClusterFacts(cluster),
+    reader.vms(),
+    reader.vmis(),
+    reader.launchers(),
+    reader.networks(reader.networkNamespaces()),
+  ]);
+  // What is unplugged needs its NAD too, wherever that is.
+  const owned = vms.flatMap((vm) => vm.nics.filter((nic) => vm.owned.includes(nic.name)));
+  const distant = owned.flatMap(({ network }) => (network === undefined ? [] : [network.namespace]));
+  networks.push(...(await reader.networks(distant)));
+
+  const live = new Map<string, LiveVm>();
+  for (const vm of vms.toSorted((a, b) => compare(objectKey(a), objectKey(b)))) {
+    const vmi = vmis.get(objectKey(vm));
+    live.set(objectKey(vm), joinVm(vm, vmi, vmi === undefined ? [] : (launchers.get(vmi.uid) ?? [])));
+  }
+  if (options.domainXml === 'always') {
+    const readings = await readDomains(cluster, [...live.values()], options);
+    for (const [key, vm] of live) live.set(key, { ...vm, domain: readings.get(key) ?? vm.domain });
+  }
+  return {
+    cluster: facts,
+    vms: live,
+    networks: sorted(networks.map((network) => [objectKey(network), network])),
+    macs: sorted(macs),
+  };
+}
+
+/** What one VM of a list comes down to: a VM that was not asked for is there for its MACs alone. */
+interface ListedVm {
+  readonly vm?: VmPart;
+  readonly macs: readonly (readonly [mac: string, holder: string])[];
+}
+
+class Reader {
+  readonly #cluster: Cluster;
+  readonly #wanted: Wanted;
+  readonly #onEvent: (event: ObserveEvent) => void;
+  readonly #targets: ReadonlySet<string>;
+  readonly #namespaces: readonly string[];
+  readonly #networksRead = new Set<string>();
+
+  constructor(cluster: Cluster, wanted: Wanted, onEvent: (event: ObserveEvent) => void) {
+    this.#cluster = cluster;
+    this.#wanted = wanted;
+    this.#onEvent = onEvent;
+    this.#targets = new Set(wanted.targets.map(objectKey));
+    this.#namespaces = [...new Set(wanted.targets.map(({ namespace }) => namespace))].sort();
+  }
+
+  /** Wanted VMs, and the MACs of all VMs that are listed with them. */
+  async vms(): Promise<{ readonly vms: readonly VmPart[]; readonly macs: [string, string][] }> {
+    const listed = await this.#eachNamespace(virtualMachines, undefined, (object) => this.#listedVm(object));
+    // A MAC that two VMs have is told of the one that was not asked for: the other is in sight anyway.
+    const ordered = [...listed.filter(({ vm }) => vm !== undefined), ...listed.filter(({ vm }) => vm === undefined)];
+    return {
+      vms: listed.flatMap(({ vm }) => (vm === undefined ? [] : [vm])),
+      macs: ordered.flatMap(({ macs }) => macs.map(([mac, holder]): [string, string] => [mac, holder])),
+    };
+  }
+
+  #listedVm(object: KubeObject): ListedVm | undefined {
+    const { namespace = '', name } = object.metadata;
+    const vm = this.#targets.has(objectKey({ namespace, name })) ? projectVm(object) : undefined;
+    const nics = vm?.nics ?? specNics(fields(fields(object.spec).template).spec, namespace);
+    const macs = nics.flatMap((nic): ListedVm['macs'] =>
+      nic.mac === undefined ? [] : [[nic.mac, `${namespace}/${name}/${nic.name}`]],
+    );
+    if (vm === undefined) return macs.length === 0 ? undefined : { macs };
+    return { vm, macs };
+  }
+
+  /** VMIs of wanted VMs by key: a VMI has the name of its VM. */
+  async vmis(): Promise<ReadonlyMap<string, LiveVmi>> {
+    const entries = await this.#eachNamespace(virtualMachineInstances, undefined, (object) => {
+      const { namespace = '', name } = object.metadata;
+      const key = objectKey({ namespace, name });
+      return this.#targets.has(key) ? ([key, projectVmi(object)] as const) : undefined;
+    });
+    return new Map(entries);
+  }
+
+  /** Launcher pods of wanted VMs by UID of their VMI. */
+  async launchers(): Promise<ReadonlyMap<string, readonly LauncherPod[]>> {
+    const found = await this.#eachNamespace(pods, `${labels.app}=${launcherAppLabel}`, (object) => {
+      const { namespace = '', annotations: marks = {} } = object.metadata;
+      const vmi = marks[annotations.domain];
+      const isOther = vmi !== undefined && !this.#targets.has(objectKey({ namespace, name: vmi }));
+      return isOther ? undefined : projectPod(object);
+    });
+    return Map.groupBy(found, ({ vmiUid }) => vmiUid);
+  }
+
+  networkNamespaces(): readonly string[] {
+    return [...this.#namespaces, ...(this.#wanted.networks ?? []).map(({ namespace }) => namespace)];
+  }
+
+  /** NADs of these namespaces, as far as they were not read before. */
+  async networks(namespaces: readonly string[]): Promise<LiveNetwork[]> {
+    const fresh = [...new Set(namespaces)].filter((namespace) => !this.#networksRead.has(namespace));
+    for (const namespace of fresh) this.#networksRead.add(namespace);
+    try {
+      const lists = fresh.map((namespace) =>
+        this.#list(networkAttachmentDefinitions, namespace, undefined, projectNetwork),
+      );
+      return (await Promise.all(lists)).flat();
+    } catch (error) {
+      // Without the CRD there are no NADs; every network that is referred to is then reported missing.
+      if (isStatus(error, 404)) return [];
+      throw error;
+    }
+  }
+
+  async #eachNamespace<T>(
+    resource: Resource,
+    labelSelector: string | undefined,
+    project: (object: KubeObject) => T | undefined,
+  ): Promise<T[]> {
+    try {
+      const whole = await this.#wholeCluster(resource, labelSelector, project);
+      if (whole !== undefined) return whole;
+      const lists = this.#namespaces.map((namespace) => this.#list(resource, namespace, labelSelector, project));
+      return (await Promise.all(lists)).flat();
+    } catch (error) {
+      if (resource.group !== virtualMachines.group || !isStatus(error, 404)) throw error;
+      const { server } = this.#cluster;
+      throw new PatchpanelError('cluster/no-kubevirt', `${server} serves no ${resource.group}/${resource.version}`);
+    }
+  }
+
+  /** Undefined where it is not worth it, or not permitted. */
+  async #wholeCluster<T>(
+    resource: Resource,
+    labelSelector: string | undefined,
+    project: (object: KubeObject) => T | undefined,
+  ): Promise<T[] | undefined> {
+    if (this.#namespaces.length <= manyNamespaces) return undefined;
+    try {
+      return await this.#list(resource, undefined, labelSelector, project);
+    } catch (error) {
+      if (isStatus(error, 403)) return undefined;
+      throw error;
+    }
+  }
+
+  async #list<T>(
+    resource: Resource,
+    namespace: string | undefined,
+    labelSelector: string | undefined,
+    project: (object: KubeObject) => T | undefined,
+  ): Promise<T[]> {
+    const place = namespace === undefined ? {} : { namespace };
+    const selection = labelSelector === undefined ? place : { ...place, labelSelector };
+    const { items } = await this.#cluster.list(resource, selection, project);
+    this.#onEvent({ kind: 'listed', resource: resource.plural, ...place, count: items.length });
+    return items;
+  }
+}
+
+function sorted<T>(entries: readonly (readonly [string, T])[]): ReadonlyMap<string, T> {
+  return new Map([...new Map(entries)].sort(([a], [b]) => compare(a, b)));
+}
+
+/** By code units, so that the order depends on no locale. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
