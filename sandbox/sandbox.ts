@@ -12,12 +12,14 @@ import { type Pod, readAs, type Vmi } from './actors/objects.ts';
 import { virtController } from './actors/virt-controller.ts';
 import { virtHandler } from './actors/virt-handler.ts';
 import { builtinResources } from './api/builtin-resources.ts';
+import { selfSigned } from './api/certificate.ts';
 import type { ApiServer, ApiServerOptions } from './api/contract.ts';
 import { startApiServer } from './api/server.ts';
 import { baseObjects } from './base-objects.ts';
 import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
 import { kubevirtAdmission } from './kubevirt/admission.ts';
 import { demoSeeds, fleetNamespace, fleetSeeds, plant } from './kubevirt/fleet.ts';
+import { migrationAdmission } from './kubevirt/migration-admission.ts';
 import { kubevirtResources } from './kubevirt/resources.ts';
 import { kubevirtSubresources } from './kubevirt/subresources.ts';
 import { loadManifests } from './load.ts';
@@ -74,10 +76,12 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     actorTokens.set(name, token);
     tokens.set(token, { user, groups: ['system:masters', 'system:authenticated'] });
   }
+  const tls = selfSigned(new Date());
   const api: ApiServer = await startApiServer({
+    tls,
     port: options.port ?? 0,
     resources: kubevirtResources,
-    admission: kubevirtAdmission,
+    admission: [...kubevirtAdmission, migrationAdmission],
     subresources: kubevirtSubresources(() => {
       if (virtApi === undefined) throw new Error('virt-api is not connected yet');
       return virtApi;
@@ -91,7 +95,15 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
   });
   const clusters: Cluster[] = [];
   const open = async (token: string, userAgent: string): Promise<Cluster> => {
-    const cluster = await connect({ server: api.url, token, userAgent, qps: 100_000, burst: 100_000, concurrency: 64 });
+    const cluster = await connect({
+      server: api.url,
+      ca: tls.certificate,
+      token,
+      userAgent,
+      qps: 100_000,
+      burst: 100_000,
+      concurrency: 64,
+    });
     clusters.push(cluster);
     return cluster;
   };
@@ -132,7 +144,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       admin,
       adminToken,
       faults,
-      kubeconfig: kubeconfig(api.url, adminToken),
+      kubeconfig: kubeconfig(api.url, tls.certificate, adminToken),
       contents: [
         ...contentsOf(seeds.map(({ object }) => object)),
         ...(vms > 0 ? [`${vms} running VMs in namespace ${fleetNamespace}`] : []),
@@ -186,13 +198,15 @@ function contentsOf(objects: readonly KubeObject[]): readonly string[] {
   );
 }
 
-function kubeconfig(server: string, token: string): string {
+function kubeconfig(server: string, certificate: string, token: string): string {
   const name = 'sandbox';
   return stringify({
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': name,
-    clusters: [{ name, cluster: { server } }],
+    clusters: [
+      { name, cluster: { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') } },
+    ],
     users: [{ name, user: { token } }],
     contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
   });

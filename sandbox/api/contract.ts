@@ -4,6 +4,7 @@
  * and exec handlers.
  */
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
+import type { ServerCertificate } from './certificate.ts';
 
 export interface PrinterColumn {
   readonly name: string;
@@ -100,6 +101,8 @@ export type ExecHandler = (request: {
 
 export interface ApiServerOptions {
   readonly port: number;
+  /** Speaks https with it; kubectl sends a token only then. */
+  readonly tls?: ServerCertificate;
   readonly resources: readonly ResourceDefinition[];
   readonly admission: readonly AdmissionHook[];
   readonly subresources: readonly SubresourceHandler[];
@@ -141,7 +144,7 @@ export interface AuditEntry {
 }
 
 export interface ApiServer {
-  /** `http://127.0.0.1:PORT` */
+  /** `https://127.0.0.1:PORT`, or `http` without a certificate. */
   readonly url: string;
   readonly store: Store;
   close(): Promise<void>;

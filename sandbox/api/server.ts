@@ -1,6 +1,7 @@
 /** The API server of the sandbox: Kubernetes over plain HTTP on loopback. */
 import { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Answer, errorAnswer, jsonAnswer, send, textAnswer } from './answer.ts';
@@ -51,15 +52,19 @@ const version = {
   gitCommit: 'sandbox',
   gitTreeState: 'clean',
   buildDate: '2026-01-01T00:00:00Z',
-  goVersion: 'none',
-  compiler: 'none',
-  platform: 'sandbox',
+  goVersion: 'go1.26',
+  compiler: 'gc',
+  platform: 'linux/amd64',
 };
 
 /** Starts to listen on 127.0.0.1; resolves once it does. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const api = new Api(options);
-  const server = createServer((request, response) => void api.handle(request, response));
+  const handle = (request: IncomingMessage, response: ServerResponse): undefined => void api.handle(request, response);
+  const server =
+    options.tls === undefined
+      ? createServer(handle)
+      : createTlsServer({ key: options.tls.key, cert: options.tls.certificate }, handle);
   server.on('upgrade', (request, socket, head) => api.upgrade(request, socket, head));
   // Watches stay open for long, and a client may take its time between two requests on a kept connection.
   server.requestTimeout = 0;
@@ -71,7 +76,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { port } = server.address() as AddressInfo;
   api.address = `127.0.0.1:${port}`;
   return {
-    url: `http://${api.address}`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${api.address}`,
     store: api.store,
     close: () =>
       new Promise((resolve) => {
@@ -80,6 +85,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         server.closeAllConnections();
       }),
   };
+}
+
+interface Identity {
+  readonly user: User;
+  readonly mayImpersonate: boolean;
 }
 
 interface Audited {
@@ -167,7 +177,7 @@ class Api {
     url: URL,
     audited: Audited,
   ): Promise<Answer | undefined> {
-    const user = this.#user(request);
+    const { user, mayImpersonate } = this.#user(request);
     audited.user = user.user;
     const target = parseResourcePath(url.pathname);
     if (target === undefined) return this.#path(request, url, user);
@@ -177,6 +187,7 @@ class Api {
     audited.verb = verb;
     audited.resource = target.plural;
     if (target.subresource !== undefined) audited.subresource = target.subresource;
+    if (!mayImpersonate) throw forbidden(user, `impersonate-on:user-info:${verb}`, target);
     this.#check(user, verb, target, query);
     if (target.group.endsWith('.k8s.io') && method === 'POST') {
       if (target.group === 'authorization.k8s.io' || target.group === 'authentication.k8s.io') {
@@ -194,12 +205,14 @@ class Api {
     return this.#dispatch(method, call);
   }
 
-  #user(request: IncomingMessage): User {
+  /** Only members of system:masters may act for others. */
+  #user(request: IncomingMessage): Identity {
     const user = authenticate(request.headers.authorization, this.#options.tokens);
     const other = request.headers['impersonate-user'];
-    if (typeof other !== 'string' || !allowMasters(user)) return user;
+    if (typeof other !== 'string') return { user, mayImpersonate: true };
+    if (!allowMasters(user)) return { user, mayImpersonate: false };
     const groups = request.headersDistinct['impersonate-group'] ?? [];
-    return { user: other, groups: [...groups, 'system:authenticated'] };
+    return { user: { user: other, groups: [...groups, 'system:authenticated'] }, mayImpersonate: true };
   }
 
   #check(user: User, verb: string, target: ResourceRequest, query: URLSearchParams): void {
@@ -334,7 +347,7 @@ class Api {
     const url = new URL(`http://sandbox${request.url ?? '/'}`);
     const audited: Audited = { user: '', verb: 'get', resource: 'pods', subresource: 'exec' };
     try {
-      const user = this.#user(request);
+      const { user } = this.#user(request);
       audited.user = user.user;
       const target = parseResourcePath(url.pathname);
       if (target?.plural !== 'pods' || target.subresource !== 'exec') throw badUpgrade();
