@@ -98,16 +98,12 @@ function completeEvent(object: JsonObject): void {
   }
 }
 
-function validateEvent(object: JsonObject, current: JsonObject | undefined): readonly FieldError[] {
+function validateEvent(object: JsonObject): readonly FieldError[] {
   const namespace = text(child(object, 'metadata')?.namespace) ?? '';
   const involved = text(child(object, 'involvedObject')?.namespace) ?? '';
   const errors: FieldError[] = [];
   if (involved !== namespace && !(involved === '' && namespace === 'default')) {
     errors.push(fieldInvalid('involvedObject.namespace', involved, 'does not match event.namespace'));
-  }
-  // Only events of the newer API name a controller; those must have a time and a known type.
-  if (current === undefined && text(object.reportingComponent) !== '' && object.eventTime === null) {
-    errors.push(fieldRequired('eventTime'));
   }
   return errors;
 }

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { parse as parseYaml } from 'yaml';
-import { isObject, type JsonObject, put } from './json.ts';
+import { isObject, type JsonObject } from './json.ts';
 import { ApiError, badRequest } from './status.ts';
 
 const bodyLimit = 3 * 1024 * 1024;
@@ -222,11 +222,4 @@ function ended(): Error {
 
 function unexpected(character: string, where: string): Error {
   return new Error(`invalid character '${character}' ${where}`);
-}
-
-/** Copy with top-level keys sorted: how a patched built-in object is quoted in errors. */
-export function sortTopLevel(object: JsonObject): JsonObject {
-  const sorted: JsonObject = {};
-  for (const key of Object.keys(object).sort()) put(sorted, key, object[key]);
-  return sorted;
 }

@@ -1,6 +1,7 @@
 /** events.k8s.io events are core events under other names. */
-import type { JsonObject } from './json.ts';
+import { type JsonObject, text } from './json.ts';
 import type { View } from './served.ts';
+import { type FieldError, fieldInvalid, fieldRequired } from './status.ts';
 
 /** Core name -> name in events.k8s.io, in the order in which the newer API prints them. */
 const names: readonly (readonly [string, string])[] = [
@@ -34,4 +35,14 @@ export const eventView: View = {
       'v1',
       names.map(([core, newer]) => [newer, core] as const),
     ),
+  validateNew,
 };
+
+/** The newer API asks for a time and a known type. */
+function validateNew(event: JsonObject): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  const type = text(event.type) ?? '';
+  if (event.eventTime === null) errors.push(fieldRequired('eventTime'));
+  if (type !== 'Normal' && type !== 'Warning') errors.push(fieldInvalid('type', '', `has invalid value: ${type}`));
+  return errors;
+}

@@ -1,7 +1,7 @@
 /** PATCH: which kinds a resource takes, and the patched object. */
 import type { Buffer } from 'node:buffer';
-import { decodePatch, sortTopLevel, unsupportedMediaType } from './decode.ts';
-import { isObject, type JsonObject, text } from './json.ts';
+import { decodePatch, unsupportedMediaType } from './decode.ts';
+import { cloneJson, isObject, type JsonObject, sortKeys, text } from './json.ts';
 import { metadataOf } from './object-meta.ts';
 import { applyJsonPatch, applyMergePatch, PatchFailure, parsePatchJson } from './patch.ts';
 import { goTypeError, prune } from './schema.ts';
@@ -77,8 +77,9 @@ function applyPatch(
   patch: unknown,
   schema: object | undefined,
 ): unknown {
-  if (type === 'merge') return applyMergePatch(before, patch);
-  if (type === 'strategic') return applyStrategicPatch(before, isObject(patch) ? patch : {}, schema);
+  // What is stored is never changed, so the parts that a patch leaves alone are copied too.
+  if (type === 'merge') return applyMergePatch(cloneJson(before), patch);
+  if (type === 'strategic') return applyStrategicPatch(cloneJson(before), isObject(patch) ? patch : {}, schema);
   try {
     return applyJsonPatch(before, Array.isArray(patch) ? patch : []);
   } catch (error) {
@@ -102,8 +103,12 @@ function checkKind(context: WriteContext, current: Entry, patched: JsonObject): 
   }
 }
 
+/** The patched object as an error quotes it: maps that went through Go are sorted, metadata of a built-in is a struct. */
 function quote(custom: boolean, patched: unknown): string {
-  return JSON.stringify(isObject(patched) && !custom ? sortTopLevel(patched) : patched);
+  const sorted = sortKeys(patched);
+  return JSON.stringify(
+    !custom && isObject(sorted) && isObject(patched) ? { ...sorted, metadata: patched.metadata } : sorted,
+  );
 }
 
 const microTime = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{6})?(.*)$/;

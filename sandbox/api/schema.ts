@@ -237,8 +237,7 @@ function validateScalar(schema: Schema, value: unknown, path: string, errors: Fi
       });
     } else if (typeof minLength === 'number' && value.length < minLength) {
       errors.push(fieldInvalid(path, value, `${path} in body should be at least ${minLength} chars long`));
-    }
-    if (pattern !== undefined && !new RegExp(pattern).test(value)) {
+    } else if (pattern !== undefined && !new RegExp(pattern).test(value)) {
       errors.push(fieldInvalid(path, value, `${path} in body should match '${pattern}'`));
     }
   }

@@ -1,12 +1,15 @@
 /** A resource in one of its versions, as requests see it. */
 import type { ResourceDefinition } from './contract.ts';
 import type { JsonObject } from './json.ts';
+import type { FieldError } from './status.ts';
 import { apiVersionOf, type Collection, type Entry, jsonOf } from './store.ts';
 
 /** Another shape of the same stored objects, such as events.k8s.io events, which are stored as core events. */
 export interface View {
   readonly fromStored: (object: JsonObject) => JsonObject;
   readonly toStored: (object: JsonObject) => JsonObject;
+  /** What a new object, in its stored shape, must have beyond what the stored resource asks for. */
+  readonly validateNew?: (object: JsonObject) => readonly FieldError[];
 }
 
 export interface Served {

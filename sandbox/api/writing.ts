@@ -119,7 +119,7 @@ export function checkPlace(context: WriteContext, object: JsonObject, name: stri
 }
 
 /** Stores a new object; `stored` comes from {@link admitBody} and is owned from here on. */
-export function createObject(context: WriteContext, stored: JsonObject): WriteResult {
+export function createObject(context: WriteContext, stored: JsonObject, applied = false): WriteResult {
   const { store, served, options } = context;
   const { resource } = served.collection;
   const metadata = metadataOf(stored);
@@ -138,6 +138,7 @@ export function createObject(context: WriteContext, stored: JsonObject): WriteRe
     ...validateNewName(finalMetadata),
     ...validateMetadata(finalMetadata),
     ...(rules?.validate?.(object, undefined) ?? []),
+    ...(served.view?.validateNew?.(object) ?? []),
   ]);
   const name = text(finalMetadata.name) ?? '';
   if (errors.length > 0) throw invalid(served.collection.resource, name, errors);
@@ -149,7 +150,7 @@ export function createObject(context: WriteContext, stored: JsonObject): WriteRe
   if (existing !== undefined) {
     throw alreadyExists(resource, name, child(existing.object, 'metadata')?.deletionTimestamp !== undefined);
   }
-  if (Array.isArray(managed)) finalMetadata.managedFields = managed;
+  if (applied) finalMetadata.managedFields = managed;
   else trackUpdate(resource, undefined, object, options.fieldManager, served.apiVersion, undefined);
   checkSize(object);
   if (options.dryRun) return { entry: dryEntry(context, object, undefined), created: true };

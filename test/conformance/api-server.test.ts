@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { AdmissionHook, ApiServer, ApiServerOptions, ResourceDefinition } from '../../sandbox/api/contract.ts';
+import { startApiServer } from '../../sandbox/api/server.ts';
+import { known } from './known-differences.ts';
+import { type RecordedCase, Replay } from './replay.ts';
+
+const fixture = new URL('../../sandbox/api/fixtures/api-conformance.json', import.meta.url);
+
+function custom(
+  kind: string,
+  group: string,
+  versions: readonly string[],
+  more: Partial<ResourceDefinition> = {},
+): ResourceDefinition {
+  const singular = kind.toLowerCase();
+  return {
+    group,
+    versions,
+    kind,
+    singular,
+    plural: `${singular}s`,
+    namespaced: true,
+    statusSubresource: true,
+    custom: true,
+    ...more,
+  };
+}
+
+interface CustomResourceDefinition {
+  readonly spec: {
+    readonly versions: readonly {
+      readonly schema: { readonly openAPIV3Schema: object };
+      readonly additionalPrinterColumns?: ResourceDefinition['columns'];
+    }[];
+  };
+}
+
+/** The Widget of the recorded CustomResourceDefinition. */
+function widgets(setup: RecordedCase): ResourceDefinition {
+  const [definition] = setup.request.body as readonly CustomResourceDefinition[];
+  const version = definition?.spec.versions[0];
+  assert.ok(version?.additionalPrinterColumns !== undefined);
+  return custom('Widget', 'apiconf.example.dev', ['v1', 'v1alpha1'], {
+    shortNames: ['wd'],
+    categories: ['apiconf'],
+    schema: version.schema.openAPIV3Schema,
+    columns: version.additionalPrinterColumns,
+    selectableFields: ['spec.color'],
+  });
+}
+
+/** Stands in for the CEL rules of the Widget, which the server does not evaluate: what they refuse must not be stored. */
+const rules: AdmissionHook = {
+  group: 'apiconf.example.dev',
+  plural: 'widgets',
+  validate: ({ object, oldObject }) => {
+    const spec = (object?.spec ?? {}) as { readonly min?: number; readonly max?: number; readonly locked?: string };
+    const old = (oldObject?.spec ?? {}) as { readonly locked?: string };
+    const ordered = spec.min === undefined || spec.max === undefined || spec.min <= spec.max;
+    const same = old.locked === undefined || spec.locked === undefined || spec.locked === old.locked;
+    return ordered && same ? undefined : { code: 422, reason: 'Invalid', message: 'refused by a rule' };
+  },
+};
+
+const reader = 'system:serviceaccount:apiconf:reader';
+const tokens = { admin: 'token-admin', alice: 'token-alice', reader: 'token-reader', bad: 'no-such-token' };
+
+/** The Role of the reader. */
+function authorize(asked: Parameters<NonNullable<ApiServerOptions['authorize']>>[0]): boolean {
+  if (asked.groups.includes('system:masters')) return true;
+  if (asked.user !== reader || asked.namespace !== 'apiconf') return false;
+  if (asked.group === '' && asked.resource === 'configmaps') return ['get', 'list', 'watch'].includes(asked.verb);
+  if (asked.group === '' && asked.resource === 'pods' && asked.subresource === 'exec') return asked.verb === 'get';
+  return (
+    asked.group === 'apiconf.example.dev' &&
+    asked.resource === 'widgets' &&
+    asked.subresource === undefined &&
+    asked.name === 'w1' &&
+    ['get', 'patch'].includes(asked.verb)
+  );
+}
+
+async function start(setup: RecordedCase): Promise<ApiServer> {
+  const api = await startApiServer({
+    port: 0,
+    resources: [
+      widgets(setup),
+      custom('VirtualMachine', 'kubevirt.io', ['v1', 'v1alpha3'], { shortNames: ['vm', 'vms'], categories: ['all'] }),
+      custom('VirtualMachineInstance', 'kubevirt.io', ['v1', 'v1alpha3'], {
+        shortNames: ['vmi', 'vmis'],
+        categories: ['all'],
+        statusSubresource: false,
+      }),
+      custom('NetworkAttachmentDefinition', 'k8s.cni.cncf.io', ['v1'], {
+        plural: 'network-attachment-definitions',
+        singular: 'network-attachment-definition',
+        shortNames: ['nad', 'net-attach-def'],
+        statusSubresource: false,
+      }),
+    ],
+    admission: [rules],
+    subresources: [],
+    exec: async () => undefined,
+    tokens: new Map([
+      [tokens.admin, { user: 'admin', groups: ['system:masters'] }],
+      [tokens.alice, { user: 'alice', groups: [] }],
+      [tokens.reader, { user: reader, groups: ['system:serviceaccounts', 'system:serviceaccounts:apiconf'] }],
+    ]),
+    authorize,
+  });
+  api.store.seed('', 'namespaces', { metadata: { name: 'apiconf' }, status: { phase: 'Active' } });
+  api.store.seed('', 'nodes', { metadata: { name: 'node01' } });
+  api.store.seed('', 'configmaps', {
+    metadata: { name: 'kube-root-ca.crt', namespace: 'apiconf' },
+    data: { 'ca.crt': '' },
+  });
+  return api;
+}
+
+async function conformance(cases: readonly RecordedCase[], report: (text: string) => void): Promise<void> {
+  const [setup] = cases;
+  assert.ok(setup !== undefined);
+  const api = await start(setup);
+  try {
+    const results = await new Replay(api.url, cases, tokens).run();
+    const differing = [...results].filter(([, found]) => found !== undefined);
+    report(`${results.size - differing.length} of ${results.size} recorded cases agree`);
+    const surprising = differing.filter(([id]) => known[id] === undefined);
+    assert.deepEqual(surprising, [], 'cases that differ and are not known to');
+    const agreeing = Object.keys(known).filter((id) => results.has(id) && results.get(id) === undefined);
+    assert.deepEqual(agreeing, [], 'cases that are known to differ, but agree');
+  } finally {
+    await api.close();
+  }
+}
+
+function load(file: URL | string): readonly RecordedCase[] {
+  return JSON.parse(readFileSync(file, 'utf8')) as readonly RecordedCase[];
+}
+
+test('answers as a real kube-apiserver did', async (context) => {
+  await conformance(load(fixture), (text) => context.diagnostic(text));
+});
+
+const folder = process.env.PATCHPANEL_CASES;
+const all = folder === undefined ? undefined : join(folder, 'api-conformance.json');
+
+test('answers as a real kube-apiserver did, all cases', {
+  skip: all === undefined || !existsSync(all),
+}, async (context) => {
+  if (all !== undefined) await conformance(load(all), (text) => context.diagnostic(text));
+});
