@@ -68,13 +68,15 @@ const sequences: readonly [string, Goal, readonly [Seen, Layer | 'done'][]][] = 
     ],
   ],
   [
-    'an unplug: the pod lets go before the guest does',
+    'an unplug: the pod lets go before the guest does, VMI and VM come last',
     gone,
     [
       [{ vm: {}, vmi: {}, annotation: 'vlan10', networkStatus: 'vlan10', sources: all }, 'vm'],
-      [{ vm: absent, vmi: absent, networkStatus: 'vlan10', sources: all }, 'vm'],
-      [{ vm: absent, vmi: absent, sources: ['domain', 'guest-agent'] }, 'vm'],
-      [{ vm: absent, vmi: absent }, 'vm'],
+      [{ vm: absent, vmi: {}, networkStatus: 'vlan10', sources: all }, 'vmi'],
+      [{ vm: absent, vmi: absent, networkStatus: 'vlan10', sources: all }, 'multus'],
+      [{ vm: absent, vmi: absent, sources: all }, 'multus'],
+      [{ vm: absent, vmi: absent, sources: ['domain', 'guest-agent'] }, 'domain'],
+      [{ vm: absent, vmi: absent }, 'vmi'],
       [{ vm: absent }, 'vm'],
       [{}, 'done'],
     ],
@@ -83,7 +85,7 @@ const sequences: readonly [string, Goal, readonly [Seen, Layer | 'done'][]][] = 
     'the template alone does not make it gone',
     gone,
     [
-      [{ vmi: absent, networkStatus: 'vlan10', sources: all }, 'vmi'],
+      [{ vmi: absent, networkStatus: 'vlan10', sources: all }, 'multus'],
       [{ networkStatus: 'vlan10', sources: ['multus-status'] }, 'multus'],
       [{ sources: ['multus-status'] }, 'multus'],
       [{ sources: ['domain'] }, 'domain'],

@@ -22,6 +22,8 @@ export interface LayerReading {
   readonly agrees: boolean;
   /** What is seen instead, in a few words. */
   readonly seen?: string;
+  /** It has done its part and only waits for layers further in, as a spec that drops an absent NIC last of all. */
+  readonly waits?: boolean;
 }
 
 /** Layers that a wait can see by watch, outermost first. The domain shows as a source of the NIC in VMI status. */
@@ -86,19 +88,29 @@ export function readLayers(goals: readonly Goal[], live: LiveVm): readonly Layer
   for (const layer of watchedLayers) {
     const verdicts = goals.map((goal) => judge(goal, layer, live)).filter((verdict) => verdict !== undefined);
     if (verdicts.length === 0) continue;
-    const lagging = verdicts.find((verdict) => verdict !== true);
-    readings.push(lagging === undefined ? { layer, agrees: true } : { layer, agrees: false, seen: String(lagging) });
+    readings.push(worst(layer, verdicts));
   }
   return readings;
 }
 
-/** The first layer that does not agree; undefined where all do. */
-export function firstLagging(readings: readonly LayerReading[]): LayerReading | undefined {
-  return readings.find((reading) => !reading.agrees);
+function worst(layer: Layer, verdicts: readonly NonNullable<Verdict>[]): LayerReading {
+  const seen = verdicts.find((verdict) => typeof verdict === 'string');
+  if (seen !== undefined) return { layer, agrees: false, seen };
+  const waiting = verdicts.find((verdict) => typeof verdict === 'object');
+  return waiting === undefined ? { layer, agrees: true } : { layer, agrees: false, seen: waiting.waits, waits: true };
 }
 
-/** True: agrees; a text: what is seen instead; undefined: the layer has no say. */
-type Verdict = true | string | undefined;
+/**
+ * The layer that an action hangs on: the first that does not agree and does not itself wait for others, else the
+ * innermost of those that wait; undefined where all agree.
+ */
+export function firstLagging(readings: readonly LayerReading[]): LayerReading | undefined {
+  const lagging = readings.filter((reading) => !reading.agrees);
+  return lagging.find((reading) => reading.waits !== true) ?? lagging.at(-1);
+}
+
+/** True: agrees; a text: what is seen instead, `waits` where that waits for others; undefined: the layer has no say. */
+type Verdict = true | string | { readonly waits: string } | undefined;
 
 function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
   switch (goal.kind) {
@@ -162,13 +174,11 @@ function judgeSpec(nic: SpecNic | undefined, goal: Extract<Goal, { kind: 'plugge
 function judgeGone(name: string, layer: WatchedLayer, live: LiveVm): Verdict {
   const status = statusNic(live, name);
   switch (layer) {
-    case 'vm': {
-      const nic = specNic(live.nics, name);
-      return nic === undefined || `"${name}" is ${nic.state} in the VM template`;
-    }
+    case 'vm':
+      return specGone(specNic(live.nics, name), 'the VM template');
     case 'vmi': {
       const nic = live.vmi === undefined ? undefined : specNic(live.vmi.nics, name);
-      if (nic !== undefined) return `"${name}" is ${nic.state} in the VMI`;
+      if (nic !== undefined) return specGone(nic, 'the VMI');
       // Without sources no other layer speaks for the entry.
       return status === undefined || status.sources.length > 0 || `"${name}" is still in the status of the VMI`;
     }
@@ -184,6 +194,13 @@ function judgeGone(name: string, layer: WatchedLayer, live: LiveVm): Verdict {
     default:
       return layer satisfies never;
   }
+}
+
+/** KubeVirt drops an absent NIC from the VMI once pod and domain have let go, and then from the VM. */
+function specGone(nic: SpecNic | undefined, where: string): Verdict {
+  if (nic === undefined) return true;
+  const seen = `"${nic.name}" is ${nic.state} in ${where}`;
+  return nic.state === 'absent' ? { waits: seen } : seen;
 }
 
 function judgeLink(goal: Extract<Goal, { kind: 'link' }>, layer: WatchedLayer, live: LiveVm): Verdict {

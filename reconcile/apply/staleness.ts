@@ -36,7 +36,7 @@ export async function ensureFresh(cluster: Cluster, plan: TargetPlan, first: Act
 }
 
 /** Which fields of the VM itself are not as the plan found them, each with what it was and is. */
-export function movedParts(plan: Pick<TargetPlan, 'target' | 'read'>, live: LiveVm | undefined): readonly string[] {
+function movedParts(plan: Pick<TargetPlan, 'target' | 'read'>, live: LiveVm | undefined): readonly string[] {
   const was = ownFields(plan.read.fields);
   const is = ownFields(fieldsOf(plan.target, live));
   return (deepDiff.diff(was, is) ?? []).map((change) => {

@@ -109,13 +109,13 @@ async function objectionOfDomain(goals: readonly Goal[], live: LiveVm, run: Run)
   const deadline = Math.min(performance.now() + domainPatienceMs, run.deadlineFor(false));
   for (;;) {
     const reading = await readDomain(run.cluster, live);
+    if (reading.kind === 'unread' && domainXml === 'auto') return undefined;
     const objection =
       reading.kind === 'read'
         ? domainObjection(goals, reading.domain)
-        : domainXml === 'always'
-          ? `the domain XML can not be read: ${reading.message ?? reading.why}`
-          : undefined;
-    if (objection === undefined || performance.now() + domainRetryMs > deadline) return objection;
+        : `the domain XML can not be read: ${reading.message ?? reading.why}`;
+    const hopeless = reading.kind === 'unread' && reading.why === 'forbidden';
+    if (objection === undefined || hopeless || performance.now() + domainRetryMs > deadline) return objection;
     await sleep(domainRetryMs);
   }
 }

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Difference } from '../diff/model.ts';
+import type { Action, Blocker } from '../plan/model.ts';
+import type { DomainNic, LiveDomain } from '../systems/libvirt-domain.ts';
+import { domainObjection } from './domain-check.ts';
+import { liveVm, type Seen } from './fixtures/live-vm.ts';
+import type { Goal } from './layers.ts';
+import { finalGoals } from './verify.ts';
+
+const network = { namespace: 'prod', name: 'vlan10' };
+const base = { id: 'prod/db-0/1', after: [] } as const;
+const plugged: Goal = { kind: 'plugged', name: 'blue', network, state: 'up' };
+const gone: Goal = { kind: 'gone', name: 'blue' };
+const put = { name: 'blue', network, binding: 'bridge', state: 'up' } as const;
+const none = { differences: [], blockers: [], notes: [] } as const;
+
+test('what was touched or is owned is held against the template as it is in the end', () => {
+  const plug: Action = { ...base, kind: 'plug', attachments: [put], delivery: 'in-place' };
+  const unplug: Action = { ...base, kind: 'unplug', attachments: ['blue'], delivery: 'in-place' };
+  const cases: readonly [string, readonly Action[], Seen, readonly Goal[]][] = [
+    ['plugged', [plug], { vm: {} }, [plugged]],
+    ['unplugged', [unplug], {}, [gone]],
+    ['unplugged and plugged again', [unplug, plug], { vm: {} }, [plugged]],
+    ['owned and untouched', [], { vm: {}, owned: ['blue'] }, [plugged]],
+    ['owned and gone', [], { owned: ['blue'] }, [gone]],
+    ['of another hand', [], { vm: {} }, []],
+    [
+      'linked',
+      [{ ...base, kind: 'link', attachment: 'blue', state: 'down' }],
+      { vm: { state: 'down' } },
+      [{ ...plugged, state: 'down' }],
+    ],
+    ['released', [{ ...base, kind: 'release', attachments: ['blue'] }], {}, [gone]],
+    [
+      'staged',
+      [{ ...base, kind: 'edit-template', put: [put], remove: [], staged: true }],
+      { vm: {}, owned: ['blue'] },
+      [{ kind: 'in-template', name: 'blue', present: true }],
+    ],
+    [
+      'staged to go',
+      [{ ...base, kind: 'edit-template', put: [], remove: ['blue'], staged: true }],
+      { vmi: {}, owned: ['blue'] },
+      [{ kind: 'in-template', name: 'blue', present: false }],
+    ],
+  ];
+  for (const [title, actions, seen, goals] of cases)
+    assert.deepEqual(finalGoals({ ...none, actions }, liveVm(seen)), goals, title);
+});
+
+test('of a VM that does not run the template alone counts', () => {
+  const { vmi: _vmi, pod: _pod, ...stopped } = liveVm({ vm: {}, owned: ['blue'] });
+  assert.deepEqual(finalGoals({ ...none, actions: [] }, stopped), [
+    { kind: 'in-template', name: 'blue', present: true },
+  ]);
+});
+
+test('what the plan could not change is not waited for', () => {
+  const live = liveVm({ vm: {}, owned: ['blue'] });
+  const difference: Difference = { attachment: 'blue', layer: 'vmi', field: 'present', wanted: true, found: false };
+  const blocker: Blocker = { code: 'needs-restart', attachment: 'blue', message: 'm', remedy: 'r' };
+  assert.deepEqual(finalGoals({ ...none, actions: [], differences: [difference] }, live), []);
+  assert.deepEqual(finalGoals({ ...none, actions: [], blockers: [blocker] }, live), []);
+  const link: Action = { ...base, kind: 'link', attachment: 'blue', state: 'up' };
+  assert.deepEqual(finalGoals({ ...none, actions: [link], differences: [difference] }, live), [plugged]);
+});
+
+test('the domain XML has the last word', () => {
+  const nic: DomainNic = { name: 'blue', type: 'ethernet', linkState: 'up' };
+  const cases: readonly [Goal, readonly DomainNic[], RegExp | undefined][] = [
+    [plugged, [nic], undefined],
+    [plugged, [], /no NIC "blue"/],
+    [plugged, [{ ...nic, linkState: 'down' }], /is down in the domain XML/],
+    [plugged, [{ ...nic, type: 'hostdev', linkState: 'down' }], undefined],
+    [gone, [], undefined],
+    [gone, [nic], /still has "blue"/],
+    [{ kind: 'link', name: 'blue', state: 'down' }, [nic], /is up/],
+    [{ kind: 'swapped', name: 'blue', network }, [nic], undefined],
+    [{ kind: 'swapped', name: 'blue', network }, [], /no NIC/],
+    [{ kind: 'in-template', name: 'blue', present: true }, [], undefined],
+  ];
+  for (const [goal, nics, objection] of cases) {
+    const domain: LiveDomain = { name: 'prod_db-0', nics, pciControllers: [], devices: [] };
+    const found = domainObjection([goal], domain);
+    if (objection === undefined) assert.equal(found, undefined);
+    else assert.match(found ?? '', objection);
+  }
+});
