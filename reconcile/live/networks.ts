@@ -1,15 +1,21 @@
 /** NetworkAttachmentDefinitions, and what a plug into each would meet. */
 import type { KubeObject } from '../kube/cluster.ts';
+import { checkCniConfig } from '../systems/cni-config.ts';
+import { fields } from '../systems/json-shape.ts';
 import type { LiveNetwork } from './model.ts';
 
+/** Names a device-plugin resource: a NIC in such a network needs a device that only a new pod is given. */
 const resourceNameAnnotation = 'k8s.v1.cni.cncf.io/resourceName';
 
-export function projectNetwork({ metadata }: KubeObject): LiveNetwork {
+export function projectNetwork({ metadata, spec }: KubeObject): LiveNetwork {
+  const name = { namespace: metadata.namespace ?? '', name: metadata.name };
+  const { config } = fields(spec);
+  const check = checkCniConfig(typeof config === 'string' ? config : undefined, name);
   const resourceName = metadata.annotations?.[resourceNameAnnotation];
   return {
-    namespace: metadata.namespace ?? '',
-    name: metadata.name,
+    ...name,
     uid: metadata.uid ?? '',
+    ...(check.ok ? { pluginType: check.type } : { problem: `its config ${check.problem}` }),
     ...(resourceName === undefined ? {} : { resourceName }),
   };
 }

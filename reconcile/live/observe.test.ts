@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, test } from 'node:test';
+import type { Cluster, ExecResult, KubeObject } from '../kube/cluster.ts';
+import { connect } from '../kube/connect.ts';
+import { failureError } from '../kube/failures.ts';
+import { objectKey } from '../vocabulary.ts';
+import { readClusterFacts } from './cluster-facts.ts';
+import { readDomain, readDomains } from './domain.ts';
+import type { LiveVm } from './model.ts';
+import { observe } from './observe.ts';
+
+interface Objects {
+  readonly vm: KubeObject;
+  readonly vmi: KubeObject;
+  readonly pods: readonly KubeObject[];
+}
+const settled = JSON.parse(readFileSync(new URL('fixtures/settled-vms.json', import.meta.url), 'utf8')) as Readonly<
+  Record<string, Objects>
+>;
+
+const closers: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const close of closers) await close();
+});
+
+type Answer = readonly KubeObject[] | 403 | 404;
+
+/** Serves lists: by plural, over all namespaces, two objects a page; 403 and 404 as told. */
+async function serve(answers: Readonly<Record<string, Answer>>, clusterWide = true) {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://x');
+    asked.push(decodeURIComponent(`${url.pathname}${url.searchParams.has('continue') ? ' next' : ''}`));
+    const [, namespace, plural = ''] = /^.*?v1\/(?:namespaces\/([^/]+)\/)?([^/]+)$/.exec(url.pathname) ?? [];
+    const refused = namespace === undefined && !clusterWide && !/^(daemonsets|kubevirts)$/.test(plural);
+    const answer = refused ? 403 : (answers[plural] ?? []);
+    if (typeof answer === 'number') {
+      response.writeHead(answer);
+      response.end();
+      return;
+    }
+    const from = Number(url.searchParams.get('continue') ?? 0);
+    const name = /metadata\.name=(.*)/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
+    const app = url.searchParams.has('labelSelector') && plural === 'daemonsets';
+    const matching = answer
+      .filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace)
+      .filter(({ metadata }) => name === undefined || metadata.name === name)
+      .filter(({ metadata }) => !app || metadata.labels?.app?.includes('dynamic-networks-controller'));
+    const next = from + 2 < matching.length ? { continue: String(from + 2) } : {};
+    response.end(
+      JSON.stringify({ metadata: { resourceVersion: '1', ...next }, items: matching.slice(from, from + 2) }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const cluster = await connect({ server: url, retryBaseMs: 1 });
+  closers.push(async () => {
+    await cluster.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return { cluster, asked };
+}
+
+function nad(
+  namespace: string,
+  name: string,
+  config = '{"cniVersion":"0.3.1","name":"x","type":"bridge"}',
+): KubeObject {
+  return { metadata: { namespace, name, uid: `${namespace}-${name}` }, spec: { config } };
+}
+
+const recorded = Object.values(settled);
+const objects = {
+  virtualmachines: recorded.map(({ vm }) => vm),
+  virtualmachineinstances: recorded.map(({ vmi }) => vmi),
+  pods: recorded.flatMap(({ pods }) => pods),
+  'network-attachment-definitions': [nad('flow-08', 'vlan20'), nad('flow-08', 'broken', '{'), nad('infra', 'storage')],
+};
+const swapped = { namespace: 'flow-08', name: 'web01' };
+
+test('the wanted VMs come joined with what runs them, over several pages', async () => {
+  const { cluster, asked } = await serve(objects);
+  const { vms, networks } = await observe(
+    cluster,
+    {
+      targets: [swapped, { namespace: 'flow-08', name: 'missing' }],
+      networks: [{ namespace: 'infra', name: 'storage' }],
+    },
+    { domainXml: 'auto' },
+  );
+  assert.deepEqual([...vms.keys()], ['flow-08/web01']);
+  const live = vms.get('flow-08/web01');
+  assert.equal(live?.vmi?.phase, 'Running');
+  assert.equal(live?.pod?.name, 'virt-launcher-web01-c66bm');
+  assert.deepEqual([...networks.keys()], ['flow-08/broken', 'flow-08/vlan20', 'infra/storage']);
+  assert.equal(networks.get('flow-08/vlan20')?.problem, undefined);
+  assert.equal(networks.get('flow-08/vlan20')?.pluginType, 'bridge');
+  assert.ok(networks.get('flow-08/broken')?.problem);
+  assert.ok(asked.every((path) => !path.endsWith('/namespaces/flow-08/secrets')));
+  assert.deepEqual(
+    asked.filter((path) => path.includes('/pods')),
+    ['/api/v1/namespaces/flow-08/pods'],
+  );
+});
+
+test('many namespaces are read by one list of the cluster, where that is permitted', async () => {
+  const targets = Array.from({ length: 20 }, (_, i) => ({
+    namespace: `flow-${String(i).padStart(2, '0')}`,
+    name: 'web01',
+  }));
+  const wide = await serve(objects);
+  const narrow = await serve(objects, false);
+  const [one, other] = await Promise.all([
+    observe(wide.cluster, { targets }, { domainXml: 'auto' }),
+    observe(narrow.cluster, { targets }, { domainXml: 'auto' }),
+  ]);
+  assert.deepEqual(one.vms, other.vms);
+  assert.ok(one.vms.size >= 3);
+  assert.equal(wide.asked.filter((path) => path === '/apis/kubevirt.io/v1/virtualmachines').length, 1);
+  assert.equal(wide.asked.filter((path) => path.startsWith('/apis/kubevirt.io/v1/namespaces/')).length, 0);
+  assert.ok(wide.asked.includes('/apis/kubevirt.io/v1/virtualmachines next'));
+});
+
+test('MACs of all VMs of the namespace are known; of two holders the foreign one is told', async () => {
+  const iface = (macAddress: string) => ({ name: 'blue', bridge: {}, macAddress });
+  const vm = (name: string, ...macs: string[]): KubeObject => ({
+    metadata: { name, namespace: 'prod' },
+    spec: { template: { spec: { domain: { devices: { interfaces: macs.map(iface) } } } } },
+  });
+  const { cluster } = await serve({
+    virtualmachines: [vm('a', '02:00:00:00:00:01'), vm('b', '02-00-00-00-00-01', '02:00:00:00:00:02'), vm('c')],
+  });
+  const { macs, vms } = await observe(cluster, { targets: [{ namespace: 'prod', name: 'a' }] }, { domainXml: 'auto' });
+  assert.deepEqual([...vms.keys()], ['prod/a']);
+  assert.deepEqual(
+    [...macs],
+    [
+      ['02:00:00:00:00:01', 'prod/b/blue'],
+      ['02:00:00:00:00:02', 'prod/b/blue'],
+    ],
+  );
+});
+
+test('no kubevirt.io in the cluster', async () => {
+  const { cluster } = await serve({ virtualmachines: 404 });
+  await assert.rejects(observe(cluster, { targets: [swapped] }, { domainXml: 'auto' }), {
+    code: 'cluster/no-kubevirt',
+  });
+});
+
+test('no right to list VMs', async () => {
+  const { cluster } = await serve({ virtualmachines: 403 });
+  await assert.rejects(observe(cluster, { targets: [swapped] }, { domainXml: 'auto' }), {
+    code: 'cluster/forbidden',
+    message: /no permission to list virtualmachines in namespace flow-08/,
+  });
+});
+
+test('a cluster without NADs', async () => {
+  const { cluster } = await serve({ ...objects, 'network-attachment-definitions': 404 });
+  const { networks } = await observe(cluster, { targets: [swapped] }, { domainXml: 'auto' });
+  assert.equal(networks.size, 0);
+});
+
+const controller = (name: string, labels: Record<string, string>, numberReady: number): KubeObject => ({
+  metadata: { namespace: 'kube-system', name, labels },
+  status: { numberReady, desiredNumberScheduled: 3 },
+});
+const deliveries: readonly { name: string; daemonsets: Answer; delivery: string; evidence: string }[] = [
+  {
+    name: 'by label',
+    daemonsets: [controller('dnc', { app: 'multus-dynamic-networks-controller' }, 3)],
+    delivery: 'in-place',
+    evidence: 'DaemonSet kube-system/dnc',
+  },
+  {
+    name: 'by name',
+    daemonsets: [controller('dynamic-networks-controller-ds', {}, 2)],
+    delivery: 'in-place',
+    evidence: 'DaemonSet kube-system/dynamic-networks-controller-ds, ready on 2 of 3 nodes',
+  },
+  {
+    name: 'ready nowhere',
+    daemonsets: [controller('dnc', { app: 'dynamic-networks-controller' }, 0)],
+    delivery: 'migration',
+    evidence: 'DaemonSet kube-system/dnc, ready on 0 of 3 nodes',
+  },
+  {
+    name: 'not there',
+    daemonsets: [controller('kube-multus-ds', { app: 'multus' }, 3)],
+    delivery: 'migration',
+    evidence: 'no DaemonSet of the dynamic-networks controller',
+  },
+  {
+    name: 'hidden',
+    daemonsets: 403,
+    delivery: 'in-place',
+    evidence: 'assumed: no permission to list daemonsets',
+  },
+];
+for (const { name, daemonsets, delivery, evidence } of deliveries) {
+  test(`the dynamic-networks controller: ${name}`, async () => {
+    const facts = await readClusterFacts((await serve({ daemonsets })).cluster);
+    assert.deepEqual([facts.delivery, facts.deliveryEvidence], [delivery, evidence]);
+  });
+}
+
+test("KubeVirt's configuration, or nothing where it is hidden", async () => {
+  const kubevirt = {
+    metadata: { name: 'kubevirt', namespace: 'kubevirt' },
+    spec: {
+      workloadUpdateStrategy: { workloadUpdateMethods: ['LiveMigrate'] },
+      configuration: { network: { binding: { passt: {}, macvtap: {} } } },
+    },
+    status: { observedKubeVirtVersion: 'v1.9.0' },
+  };
+  const {
+    server: _,
+    delivery: _d,
+    deliveryEvidence: _e,
+    ...facts
+  } = await readClusterFacts((await serve({ kubevirts: [kubevirt] })).cluster);
+  assert.deepEqual(facts, {
+    kubevirtVersion: 'v1.9.0',
+    liveMigrateEnabled: true,
+    bindingPlugins: ['macvtap', 'passt'],
+  });
+  const hidden = await readClusterFacts((await serve({ kubevirts: 403 })).cluster);
+  assert.deepEqual(
+    [hidden.kubevirtVersion, hidden.liveMigrateEnabled, hidden.bindingPlugins],
+    Array(3).fill(undefined),
+  );
+});
+
+const xml = "<domain type='kvm'><name>flow-08_web01</name><devices/></domain>";
+type Play = (argv: readonly string[]) => ExecResult | Error;
+
+/** A cluster of which only exec matters here; exec itself is tested against sockets beside the transport. */
+function execOnly(play: Play): { cluster: Cluster; commands: string[] } {
+  const commands: string[] = [];
+  const cluster: Pick<Cluster, 'exec'> = {
+    async exec(target, argv) {
+      commands.push(`${objectKey({ namespace: target.namespace, name: target.pod })} ${argv.join(' ')}`);
+      const result = play(argv);
+      if (result instanceof Error) throw result;
+      return result;
+    },
+  };
+  return { cluster: cluster as Cluster, commands };
+}
+
+async function liveVm(): Promise<LiveVm> {
+  const { vms } = await observe((await serve(objects)).cluster, { targets: [swapped] }, { domainXml: 'auto' });
+  const vm = vms.get('flow-08/web01');
+  assert.ok(vm);
+  return vm;
+}
+
+const noConnection = {
+  stdout: '',
+  stderr: 'error: failed to connect to the hypervisor\nerror: no socket',
+  exitCode: 1,
+};
+
+test('the domain is read in the launcher pod', async () => {
+  const { cluster, commands } = execOnly(() => ({ stdout: xml, stderr: '', exitCode: 0 }));
+  const reading = await readDomain(cluster, await liveVm());
+  assert.equal(reading.kind === 'read' && reading.domain.name, 'flow-08_web01');
+  assert.deepEqual(commands, ['flow-08/virt-launcher-web01-c66bm virsh dumpxml flow-08_web01']);
+});
+
+test('where virsh finds no libvirt by itself it is told the socket', async () => {
+  const { cluster, commands } = execOnly((argv) =>
+    argv.includes('-c') ? { stdout: xml, stderr: '', exitCode: 0 } : noConnection,
+  );
+  assert.equal((await readDomain(cluster, await liveVm())).kind, 'read');
+  assert.match(commands[1] ?? '', /virsh -c qemu\+unix:\/\/\/session\?socket=\S+ dumpxml flow-08_web01$/);
+});
+
+const forbidden = failureError(
+  { verb: 'create', resource: 'pods/exec', group: '', namespace: 'flow-08' },
+  { status: 403, reason: 'Forbidden', message: 'pods "x" is forbidden: ' },
+  'http://x',
+);
+const unread: readonly { name: string; play: Play; why: string; message: RegExp }[] = [
+  { name: 'no right to exec', play: () => forbidden, why: 'forbidden', message: /no permission to create pods\/exec/ },
+  {
+    name: 'no libvirt at any socket',
+    play: () => noConnection,
+    why: 'failed',
+    message: /virsh: error: failed to connect/,
+  },
+  {
+    name: 'no such domain',
+    play: () => ({ stdout: '', stderr: "error: failed to get domain 'x'\n\n", exitCode: 1 }),
+    why: 'failed',
+    message: /^virsh: error: failed to get domain 'x'$/,
+  },
+  { name: 'no XML', play: () => ({ stdout: 'nonsense', stderr: '', exitCode: 0 }), why: 'failed', message: /./ },
+];
+for (const { name, play, why, message } of unread) {
+  test(`a domain that can't be read: ${name}`, async () => {
+    const reading = await readDomain(execOnly(play).cluster, await liveVm());
+    assert.ok(reading.kind === 'unread');
+    assert.equal(reading.why, why);
+    assert.match(reading.message ?? '', message);
+  });
+}
+
+test('a VM that does not run has no domain, and nothing is run for it', async () => {
+  const { vmi: _, ...stopped } = await liveVm();
+  const { cluster, commands } = execOnly(() => noConnection);
+  assert.deepEqual(await readDomain(cluster, stopped), { kind: 'unread', why: 'not-running' });
+  assert.deepEqual(commands, []);
+});
+
+test('once exec is forbidden in a namespace it is not tried there again', async () => {
+  const vm = await liveVm();
+  const { cluster, commands } = execOnly(() => forbidden);
+  const vms = ['a', 'b', 'c'].map((name) => ({ ...vm, name }));
+  const readings = await readDomains(cluster, vms, { concurrency: 1 });
+  assert.deepEqual(
+    [...readings.values()].map((reading) => reading.kind === 'unread' && reading.why),
+    Array(3).fill('forbidden'),
+  );
+  assert.equal(commands.length, 1);
+});
