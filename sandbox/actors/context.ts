@@ -84,8 +84,6 @@ export class EventRecorder {
         firstTimestamp: now,
         lastTimestamp: now,
         source: { component: this.#component },
-        reportingComponent: this.#component,
-        reportingInstance: '',
       });
       this.#seen.set(key, created);
     } catch {

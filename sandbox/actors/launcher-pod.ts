@@ -22,6 +22,12 @@ export function renderFailure(vmi: Vmi): string | undefined {
   return `failed to render launch manifest: couldn't find configuration for network binding: ${plugin.binding?.name}`;
 }
 
+/** What a launcher takes beside the guest; one with a device to pass through has all memory locked. */
+export function memoryOverhead(vmi: Vmi): { readonly bytes: number; readonly quantity: string } {
+  const passesThrough = nicLists(vmi.spec).interfaces.some((nic) => nic.sriov !== undefined);
+  return passesThrough ? { bytes: 1363148800, quantity: '1300Mi' } : { bytes: 289406976, quantity: '276Mi' };
+}
+
 export function launcherPod(
   vmi: Vmi,
   migration?: { readonly object: Migration; readonly sourceNode: string },
@@ -30,6 +36,7 @@ export function launcherPod(
   const lists = nicLists(vmi.spec);
   const networks = networksAtBirth(lists, namespace);
   const defaultNetwork = lists.networks.find((network) => network.multus?.default === true)?.multus?.networkName;
+  const masqueraded = lists.interfaces.some((nic) => nic.masquerade !== undefined);
   const freezer = (verb: string): string =>
     `["/usr/bin/virt-freezer", "--${verb}", "--name", "${name}", "--namespace", "${namespace}"]`;
   return {
@@ -51,19 +58,21 @@ export function launcherPod(
         }),
       },
       annotations: {
-        ...vmi.metadata.annotations,
+        ...withoutObservedVersions(vmi.metadata.annotations),
         [annotations.domain]: name,
         'descheduler.alpha.kubernetes.io/request-evict-only': '',
-        'istio.io/reroute-virtual-interfaces': bridgeName(primaryPodInterface),
         'kubectl.kubernetes.io/default-container': computeContainer,
-        'kubevirt.io/memory-overhead-bytes': migration === undefined ? '289406976' : '1363148800',
+        'kubevirt.io/memory-overhead-bytes': String(memoryOverhead(vmi).bytes),
         'kubevirt.io/migrationTransportUnix': 'true',
         'post.hook.backup.velero.io/command': freezer('unfreeze'),
         'post.hook.backup.velero.io/container': computeContainer,
         'pre.hook.backup.velero.io/command': freezer('freeze'),
         'pre.hook.backup.velero.io/container': computeContainer,
         'pre.hook.backup.velero.io/timeout': '60s',
-        'traffic.sidecar.istio.io/kubevirtInterfaces': bridgeName(primaryPodInterface),
+        ...(masqueraded && {
+          'istio.io/reroute-virtual-interfaces': bridgeName(primaryPodInterface),
+          'traffic.sidecar.istio.io/kubevirtInterfaces': bridgeName(primaryPodInterface),
+        }),
         ...(networks !== undefined && { [networksAnnotation]: networks }),
         ...(defaultNetwork !== undefined && { [defaultNetworkAnnotation]: defaultNetwork }),
         ...(migration !== undefined && { 'kubevirt.io/migrationJobName': migration.object.metadata.name }),
@@ -81,6 +90,12 @@ export function launcherPod(
     },
     spec: podSpec(vmi),
   };
+}
+
+/** virt-controller's notes on the VMI stay there. */
+function withoutObservedVersions(all: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const notes: readonly string[] = [annotations.latestObservedApiVersion, annotations.storageObservedApiVersion];
+  return Object.fromEntries(Object.entries(all).filter(([key]) => !notes.includes(key)));
 }
 
 function podSpec(vmi: Vmi): object {

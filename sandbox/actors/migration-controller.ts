@@ -3,9 +3,10 @@ import type { Cluster, PatchOperation } from '../../reconcile/kube/cluster.ts';
 import { isStatus } from '../../reconcile/kube/failures.ts';
 import { pods, virtualMachineInstanceMigrations, virtualMachineInstances } from '../../reconcile/kube/resources.ts';
 import { annotations, labels } from '../../reconcile/systems/kubevirt-names.ts';
+import { migrationFinalizer as finalizer } from '../kubevirt/migration-admission.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
-import { launcherPod } from './launcher-pod.ts';
+import { launcherPod, memoryOverhead } from './launcher-pod.ts';
 import {
   equalJson,
   json,
@@ -20,9 +21,8 @@ import {
 import { withObservedVersions } from './vm-controller.ts';
 import { networkInfo, type PodIndex } from './vmi-controller.ts';
 import { WorkQueue } from './work-queue.ts';
-import { isMigrationOver, vmiNameLabel } from './workload-updater.ts';
+import { isMigrationOver } from './workload-updater.ts';
 
-const finalizer = 'kubevirt.io/migrationJobFinalize';
 const targetNodeLabel = 'kubevirt.io/migrationTargetNodeName';
 const nonRootAnnotation = 'kubevirt.io/nonroot';
 const targetReadyAnnotation = 'kubevirt.io/migration-target-ready-timestamp';
@@ -100,9 +100,7 @@ export class MigrationController {
     }
     const observed = withObservedVersions(migration);
     if (observed !== undefined) {
-      const labelled = { ...observed.metadata.labels, [vmiNameLabel]: migration.spec.vmiName };
-      const finalizers = [...(observed.metadata.finalizers ?? []).filter((one) => one !== finalizer), finalizer];
-      await this.#update({ ...observed, metadata: { ...observed.metadata, labels: labelled, finalizers } });
+      await this.#update(observed);
       return;
     }
     if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) {
@@ -181,12 +179,16 @@ export class MigrationController {
       sourcePod: migration.status?.migrationState?.sourcePod ?? '',
       targetNode,
       targetPod: target.metadata.name,
-      targetMemoryOverhead: '1300Mi',
+      targetMemoryOverhead: memoryOverhead(vmi).quantity,
       migrationConfiguration: configuration,
     };
     await this.#patchVmi(vmi, [
       { op: 'test', path: '/status/migrationState', value: json(vmi.status?.migrationState) },
-      { op: 'add', path: '/status/migrationState', value: json(state) },
+      {
+        op: vmi.status?.migrationState === undefined ? 'add' : 'replace',
+        path: '/status/migrationState',
+        value: json(state),
+      },
       { op: 'test', path: '/metadata/labels', value: json(vmi.metadata.labels) },
       { op: 'replace', path: '/metadata/labels', value: { ...vmi.metadata.labels, [targetNodeLabel]: targetNode } },
     ]);

@@ -13,6 +13,7 @@ import type { Domain } from '../node/libvirt-model.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
 import { Informer, keyOf } from './informer.ts';
 import { nodeAddresses } from './kubelet.ts';
+import { memoryOverhead } from './launcher-pod.ts';
 import { statusFromDomain, syncNics, toAttach, withHostDevices } from './launcher-sync.ts';
 import { podNetworksOf } from './node-state.ts';
 import {
@@ -37,7 +38,15 @@ import { withPhase } from './vmi-status.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** Milliseconds on a real cluster. */
-const delays = { start: 50, sync: 250, migrationStep: 300, shutdown: 100, retry: 1000, longestRetry: 60_000 };
+const delays = {
+  start: 50,
+  sync: 250,
+  release: 500,
+  migrationStep: 300,
+  shutdown: 100,
+  retry: 1000,
+  longestRetry: 60_000,
+};
 
 export function virtHandler(cluster: Cluster, context: ActorContext): Actor & { wake(): void } {
   const vmis = new Informer(cluster, virtualMachineInstances);
@@ -103,6 +112,7 @@ class VirtHandler {
     if (vmi.metadata.deletionTimestamp !== undefined) delay = delays.shutdown;
     else if (phase === 'Scheduled') delay = delays.start;
     else if (openMigration(vmi) !== undefined) delay = delays.migrationStep;
+    else if (nicLists(vmi.spec).interfaces.some((nic) => nic.state === 'absent')) delay = delays.release;
     this.#queue.addAfter(key, delay / this.#context.speed);
   }
 
@@ -122,7 +132,11 @@ class VirtHandler {
       return;
     }
     const migration = openMigration(vmi);
-    if (migration !== undefined && (await this.#migrate(vmi, pod, migration))) return;
+    if (migration !== undefined) {
+      // From here on the source only migrates: NICs wait for the end of it.
+      const prepared = migration.targetNodeAddress !== undefined;
+      if ((await this.#migrate(vmi, pod, migration)) || prepared) return;
+    }
     await this.#syncRunning(key, vmi, pod);
   }
 
@@ -146,7 +160,7 @@ class VirtHandler {
       interfaces,
       guestOSInfo: { id: 'fedora', name: 'Fedora Linux', version: '41' },
       machine: { type: 'q35' },
-      memory: { ...memory, memoryOverhead: '276Mi' },
+      memory: { ...memory, memoryOverhead: memoryOverhead(vmi).quantity },
       migrationMethod: 'BlockMigration',
       migrationTransport: 'Unix',
       selinuxContext: 'none',

@@ -9,7 +9,7 @@ import { annotations, controllerFinalizer } from '../../reconcile/systems/kubevi
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { newVmi } from './new-vmi.ts';
-import { equalJson, isFinal, json, readAs, type Vm, type Vmi, type VmiSpec, writable } from './objects.ts';
+import { equalJson, isFinal, json, readAs, type Vm, type Vmi, writable } from './objects.ts';
 import { nextVmiLists, nextVmLists, nicLists, nicsNeedRestart, withNicLists } from './vm-networks.ts';
 import { nextVmStatus, runStrategyOf, wantsToRun } from './vm-status.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -37,8 +37,8 @@ export class VmController {
   readonly #vmis: Informer;
   readonly #events: EventRecorder;
   readonly #queue: WorkQueue;
-  /** Template spec that each VMI was born from, by UID: KubeVirt keeps it as a ControllerRevision. */
-  readonly #revisions = new Map<string, VmiSpec>();
+  /** Template that each VMI was born from, by UID: KubeVirt keeps it as a ControllerRevision. */
+  readonly #revisions = new Map<string, Vm['spec']['template']>();
   /** VMIs whose deletion was asked for, so that it is not asked for twice before the cache shows it. */
   readonly #deleting = new Set<string>();
 
@@ -88,6 +88,7 @@ export class VmController {
       ]);
     }
     if (vmi?.metadata.deletionTimestamp !== undefined && isFinal(vmi)) await this.#release(vmi);
+    if (vmi !== undefined && vmi.metadata.deletionTimestamp === undefined) await this.#noteGeneration(vm, vmi);
     const starting = await this.#run(vm, vmi);
     vm = await this.#syncSpecs(vm, vmi);
     await this.#syncStatus(vm, vmi, starting);
@@ -143,7 +144,7 @@ export class VmController {
 
   async #createVmi(vm: Vm): Promise<void> {
     const created = await this.#cluster.create(virtualMachineInstances, writable(newVmi(vm) as unknown as Vmi));
-    this.#revisions.set(created.metadata.uid ?? '', vm.spec.template.spec);
+    this.#revisions.set(created.metadata.uid ?? '', vm.spec.template);
     this.#vmis.observe(created);
     await this.#events.emit(
       vm,
@@ -168,21 +169,6 @@ export class VmController {
   /** Brings template and VMI together; returns the VM as it then is. */
   async #syncSpecs(vm: Vm, vmi: Vmi | undefined): Promise<Vm> {
     if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) return this.#dropAbsent(vm, vmi);
-    const revision = this.#revisionOf(vm, vmi);
-    const generation = String(vm.metadata.generation ?? 1);
-    if (
-      vmi.metadata.annotations?.[annotations.vmGeneration] !== generation &&
-      equalJson(revision, vm.spec.template.spec)
-    ) {
-      await this.#patchVmi(vmi, [
-        { op: 'test', path: '/metadata/annotations', value: json(vmi.metadata.annotations) },
-        {
-          op: 'replace',
-          path: '/metadata/annotations',
-          value: { ...vmi.metadata.annotations, [annotations.vmGeneration]: generation },
-        },
-      ]);
-    }
     const current = nicLists(vmi.spec);
     const lists = nextVmiLists(nicLists(vm.spec.template.spec), current, vmi.status?.interfaces ?? []);
     if (lists !== undefined) {
@@ -196,11 +182,26 @@ export class VmController {
     return this.#dropAbsent(await this.#copyTopologyBack(vm, vmi), vmi);
   }
 
-  #revisionOf(vm: Vm, vmi: Vmi): VmiSpec {
+  /** A VMI whose template is as it was born from is as good as new. */
+  async #noteGeneration(vm: Vm, vmi: Vmi): Promise<void> {
+    const generation = String(vm.metadata.generation ?? 1);
+    if (vmi.metadata.annotations?.[annotations.vmGeneration] === generation) return;
+    if (!equalJson(this.#revisionOf(vm, vmi), vm.spec.template)) return;
+    await this.#patchVmi(vmi, [
+      { op: 'test', path: '/metadata/annotations', value: json(vmi.metadata.annotations) },
+      {
+        op: 'replace',
+        path: '/metadata/annotations',
+        value: { ...vmi.metadata.annotations, [annotations.vmGeneration]: generation },
+      },
+    ]);
+  }
+
+  #revisionOf(vm: Vm, vmi: Vmi): Vm['spec']['template'] {
     const known = this.#revisions.get(vmi.metadata.uid);
     if (known !== undefined) return known;
-    this.#revisions.set(vmi.metadata.uid, vm.spec.template.spec);
-    return vm.spec.template.spec;
+    this.#revisions.set(vmi.metadata.uid, vm.spec.template);
+    return vm.spec.template;
   }
 
   /** The annotations that fix the PCI layout come back from the VMI whenever the version is missing in the template. */
@@ -249,7 +250,7 @@ export class VmController {
     const none = { interfaces: [], networks: [] };
     return (
       nicsNeedRestart(nicLists(template), nicLists(vmi.spec)) ||
-      !equalJson(withNicLists(template, none), withNicLists(this.#revisionOf(vm, vmi), none))
+      !equalJson(withNicLists(template, none), withNicLists(this.#revisionOf(vm, vmi).spec, none))
     );
   }
 

@@ -151,7 +151,6 @@ export class VmiController {
     if (failure !== undefined) {
       const known = findCondition(vmi.status?.conditions, conditionTypes.synchronized);
       if (known?.message === failure) return;
-      await this.#events.emit(vmi, 'Warning', 'FailedCreate', `Error creating pod: ${failure}`);
       const conditions = withCondition(withReady(vmi, undefined), failedCreate(failure));
       await this.#update({ ...vmi, status: { ...vmi.status, conditions } });
       return;
@@ -189,7 +188,9 @@ export class VmiController {
   /** A running VMI: the annotation first, then one JSON patch of what changed in the status. */
   async #running(vmi: Vmi, pod: Pod | undefined): Promise<void> {
     if (pod !== undefined && pod.status?.phase === 'Running') await this.#syncAnnotation(vmi, pod);
-    const conditions = withMigrationRequired(withReady(vmi, pod), this.#migrationState(vmi, pod));
+    // What is needed is judged by the status as it is about to be.
+    const interfaces = pod === undefined ? vmi.status?.interfaces : this.#interfaces(vmi, pod);
+    const conditions = withMigrationRequired(withReady(vmi, pod), this.#migrationState(vmi, pod, interfaces ?? []));
     const patch: PatchOperation[] = [];
     if (!equalJson(conditions, vmi.status?.conditions)) {
       patch.push({ op: 'test', path: '/status/conditions', value: json(vmi.status?.conditions) });
@@ -207,7 +208,6 @@ export class VmiController {
       if (vmi.status?.launcherContainerImageVersion !== launcherImage) {
         patch.push({ op: 'add', path: '/status/launcherContainerImageVersion', value: launcherImage });
       }
-      const interfaces = this.#interfaces(vmi, pod);
       if (!equalJson(interfaces, vmi.status?.interfaces)) {
         patch.push({ op: 'test', path: '/status/interfaces', value: json(vmi.status?.interfaces) });
         patch.push({ op: 'add', path: '/status/interfaces', value: json(interfaces) });
@@ -271,7 +271,11 @@ export class VmiController {
   }
 
   /** Pending turns into required when in-place delivery has not come within the grace period. */
-  #migrationState(vmi: Vmi, pod: Pod | undefined): 'none' | 'pending' | 'required' {
+  #migrationState(
+    vmi: Vmi,
+    pod: Pod | undefined,
+    interfaces: readonly InterfaceStatus[],
+  ): 'none' | 'pending' | 'required' {
     const known = findCondition(vmi.status?.conditions, conditionTypes.migrationRequired);
     const { uid, namespace } = vmi.metadata;
     if (pod === undefined || isMigrating(vmi)) {
@@ -279,7 +283,7 @@ export class VmiController {
       return known.status === 'True' ? 'required' : 'pending';
     }
     const status = readPodNetworkStatus(pod.metadata.annotations);
-    const need = migrationNeed(nicLists(vmi.spec), namespace, vmi.status?.interfaces ?? [], status);
+    const need = migrationNeed(nicLists(vmi.spec), namespace, interfaces, status);
     if (need !== 'later') {
       this.#waitingSince.delete(uid);
       return need === 'now' ? 'required' : 'none';

@@ -7,12 +7,11 @@ import {
   liveMigrateMethod,
   workloadUpdateSeconds,
 } from '../../reconcile/systems/kubevirt-names.ts';
+import { vmiNameLabel } from '../kubevirt/migration-admission.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { isConditionTrue, type Migration, readAs, type Vmi } from './objects.ts';
 import { WorkQueue } from './work-queue.ts';
-
-export const vmiNameLabel = 'kubevirt.io/vmi-name';
 
 export class WorkloadUpdater {
   readonly #cluster: Cluster;
