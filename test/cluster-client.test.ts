@@ -9,13 +9,17 @@ import { connect } from '../reconcile/kube/connect.ts';
 import { apiFailure } from '../reconcile/kube/failures.ts';
 import { follow } from '../reconcile/kube/follow.ts';
 import { pods } from '../reconcile/kube/resources.ts';
+import { selfSigned } from '../sandbox/api/certificate.ts';
 import type { ApiServer, ApiServerOptions } from '../sandbox/api/contract.ts';
 import { startApiServer } from '../sandbox/api/server.ts';
 
 const widgets: Resource = { group: 'example.dev', version: 'v1', plural: 'widgets', kind: 'Widget' };
 const token = 'admin-token';
 
-async function start(faults: NonNullable<ApiServerOptions['faults']> = {}): Promise<ApiServer> {
+async function start(
+  faults: NonNullable<ApiServerOptions['faults']> = {},
+  tls?: ApiServerOptions['tls'],
+): Promise<ApiServer> {
   const server = await startApiServer({
     port: 0,
     resources: [
@@ -42,6 +46,7 @@ async function start(faults: NonNullable<ApiServerOptions['faults']> = {}): Prom
       ['nobody-token', { user: 'nobody', groups: [] }],
     ]),
     faults,
+    ...(tls && { tls }),
   });
   for (const name of ['writes', 'cut', 'flaky']) server.store.seed('', 'namespaces', { metadata: { name } });
   return server;
@@ -182,9 +187,46 @@ test('a server that answers a third of the requests with 429 or 503 is only slow
     await client.close();
     await flaky.close();
   });
-  for (let i = 0; i < 10; i += 1) await client.create(widgets, widget('flaky', `w${i}`));
+  for (let i = 0; i < 3; i += 1) await client.create(widgets, widget('flaky', `w${i}`));
   const { items } = await client.list(widgets, { namespace: 'flaky' }, ({ metadata }) => metadata.name);
-  assert.equal(items.length, 10);
+  assert.equal(items.length, 3);
+});
+
+test('TLS is verified against the CA of the kubeconfig, for requests and exec alike', async (t) => {
+  const certificate = selfSigned(new Date());
+  const secure = await start({}, certificate);
+  const folder = mkdtempSync(join(tmpdir(), 'patchpanel-client-'));
+  t.after(async () => {
+    rmSync(folder, { recursive: true });
+    await secure.close();
+  });
+  const server = secure.url.replace('http:', 'https:');
+  async function open(cluster: object): Promise<Cluster> {
+    const kubeconfig = join(folder, 'config');
+    writeFileSync(
+      kubeconfig,
+      JSON.stringify({
+        'current-context': 'x',
+        clusters: [{ name: 'x', cluster: { server, ...cluster } }],
+        users: [{ name: 'x', user: { token } }],
+        contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
+      }),
+    );
+    const client = await connect({ kubeconfig, retryBaseMs: 1 });
+    t.after(() => client.close());
+    return client;
+  }
+  const target = { namespace: 'default', pod: 'none', container: 'x' };
+  const ca = Buffer.from(certificate.certificate).toString('base64');
+  for (const trusted of [{ 'certificate-authority-data': ca }, { 'insecure-skip-tls-verify': true }]) {
+    const client = await open(trusted);
+    assert.equal((await client.list(widgets, {}, () => undefined)).items.length, 0);
+    await assert.rejects(client.exec(target, ['x']), { code: 'cluster/exec' });
+  }
+  const stranger = await open({});
+  await assert.rejects(stranger.get(widgets, 'cut', 'x'), { code: 'cluster/unreachable', message: /self-signed/ });
+  await assert.rejects(stranger.exec(target, ['x']), { code: 'cluster/unreachable', message: /self-signed/ });
+  assert.deepEqual(stranger.requests, { get: 1, exec: 1 });
 });
 
 test('exec: output, exit code, no such container, no right', async () => {

@@ -12,7 +12,7 @@ export interface Resource {
   readonly kind: string;
 }
 
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string;
   readonly uid?: string;

@@ -77,8 +77,16 @@ export function networkOfAlias(alias: string): string | undefined {
 /** The container of a launcher pod in which libvirt runs. */
 export const computeContainer = 'compute';
 
-/** Where virsh finds libvirt in a launcher pod, most likely first; undefined: its own default. */
-export const launcherUris = [undefined, 'qemu+unix:///session?socket=/var/run/libvirt/virtqemud-sock'] as const;
+/**
+ * Where virsh finds libvirt in a launcher pod, most likely first; undefined: its own default. Then virtqemud of a
+ * launcher without root, libvirtd of older ones, and launchers that run as root.
+ */
+export const launcherUris = [
+  undefined,
+  'qemu+unix:///session?socket=/var/run/libvirt/virtqemud-sock',
+  'qemu+unix:///session?socket=/var/run/libvirt/libvirt-sock',
+  'qemu:///system',
+] as const;
 
 /** Annotations that KubeVirt reads or writes. */
 export const annotations = {
