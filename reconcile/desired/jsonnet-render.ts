@@ -65,10 +65,9 @@ export class JsonnetRenderer {
       if (!(error instanceof PatchpanelError) || error.code !== 'jsonnet/unavailable') throw error;
       throw atTop(error.code, error.message, file, files);
     });
-    const sources = [...files].map(([path, bytes]) => ({ path, bytes }));
     switch (outcome.kind) {
       case 'result':
-        return documentsOf(file, outcome.json, sources, errors);
+        return documentsOf(file, outcome.json, files, errors);
       case 'failed':
         throw evaluationError(file, outcome.message, files);
       case 'timeout': {
@@ -111,7 +110,7 @@ export class JsonnetRenderer {
   }
 }
 
-type Sources = readonly { readonly path: string; readonly bytes: Uint8Array }[];
+type Sources = ReadonlyMap<string, Uint8Array>;
 
 /** The result may be one object, a `List`, an array, or a map of objects by any name, nested at will; null is left out. */
 function documentsOf(file: string, json: string, sources: Sources, errors: PatchpanelError[]): SourceDocument[] {
@@ -123,15 +122,25 @@ function documentsOf(file: string, json: string, sources: Sources, errors: Patch
       for (const [index, item] of value.entries()) collect(item, [...path, index]);
     } else if (typeof value !== 'object') {
       const where = path.length === 0 ? 'the result' : `the result at ${path.join('.')}`;
-      const position = { file, line: 1, column: 1 };
       const message = `${where} is ${quote(value)}, where an object was expected`;
-      errors.push(new PatchpanelError('schema/invalid', message, { position }));
+      errors.push(atTop('schema/invalid', message, file, sources));
     } else if (isList(value)) collect(Reflect.get(value, 'items'), [...path, 'items']);
-    else if (isObjectOfKind(value)) documents.push(renderedDocument(file, value, path, places));
+    else if (isObjectOfKind(value)) documents.push(renderedDocument(file, withoutNulls(value), path, places));
     else for (const [key, item] of Object.entries(value)) collect(item, [...path, key]);
   };
   collect(JSON.parse(json), []);
   return documents;
+}
+
+/** In Jsonnet, what is null is not given: conditional fields and elements are written so. */
+function withoutNulls(value: object): object {
+  if (Array.isArray(value)) return value.filter((item) => item !== null).map(inside);
+  const kept = Object.entries(value).filter(([, item]) => item !== null);
+  return Object.fromEntries(kept.map(([key, item]) => [key, inside(item)]));
+}
+
+function inside(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? withoutNulls(value) : value;
 }
 
 function isList(value: object): boolean {
@@ -155,7 +164,7 @@ function literalPlaces(sources: Sources): LiteralPlaces {
   const texts = new Map<string, SourceText>();
   const build = () => {
     const built = new Map<string, { position: Position; source: SourceText } | undefined>();
-    for (const { path, bytes } of sources) {
+    for (const [path, bytes] of sources) {
       if (!/\.(?:jsonnet|libsonnet|json)$/.test(path)) continue;
       const source = decodeText(path, bytes);
       texts.set(path, source);
@@ -208,7 +217,7 @@ function valueAt(value: unknown, path: ValuePath): unknown {
 
 type ErrorAt = ConstructorParameters<typeof PatchpanelError>[0];
 
-function atTop(code: ErrorAt, message: string, file: string, files: ReadonlyMap<string, Uint8Array>): PatchpanelError {
+function atTop(code: ErrorAt, message: string, file: string, files: Sources): PatchpanelError {
   return decodeText(file, files.get(file) ?? new Uint8Array()).error(code, message, 0);
 }
 
@@ -216,7 +225,7 @@ function atTop(code: ErrorAt, message: string, file: string, files: ReadonlyMap<
 const placePattern = /(?<file>[^\s:()]+):\(?(?<line>\d+):(?<column>\d+)/;
 
 /** libjsonnet's message with the first place that is in the repository, and the library by its import name. */
-function evaluationError(file: string, raw: string, files: ReadonlyMap<string, Uint8Array>): PatchpanelError {
+function evaluationError(file: string, raw: string, files: Sources): PatchpanelError {
   const text = raw.replaceAll('../lib/', '').trimEnd();
   const [first = '', ...trace] = text.split('\n');
   const isStatic = first.startsWith('STATIC ERROR');

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { type TestContext, test } from 'node:test';
+import { loadDesired } from '../../reconcile/desired/load.ts';
+import type { DesiredState } from '../../reconcile/desired/model.ts';
+import { faultsOf, repository } from '../../test/desired-state.ts';
+
+function isMissing(): boolean {
+  try {
+    createRequire(import.meta.url).resolve('@hanazuki/node-jsonnet');
+    return false;
+  } catch {
+    return process.env.CI === undefined;
+  }
+}
+const skip = isMissing() ? 'the Jsonnet addon is not installed' : false;
+
+async function render(t: TestContext, code: string): Promise<DesiredState> {
+  const path = await repository(t, { 'a.jsonnet': `local pp = import 'patchpanel/fleet.libsonnet';\n${code}` });
+  return loadDesired({ kind: 'folder', path });
+}
+
+test('a VM with every kind of NIC, and with settings', { skip }, async (t) => {
+  const { targets, settings } = await render(
+    t,
+    `[
+      pp.settings(maxInFlight=9, restart='stage'),
+      pp.vm('obj', 'prod', target='db-0', pciePorts=24, attachments=[
+        pp.bridge('a', 'net-a'),
+        pp.bridge('b', 'other/net-b', mac='02-70-70-00-00-01', model='virtio', state='down'),
+        pp.sriov('c', 'net-c', mac='02:70:70:00:00:02'),
+        if false then pp.bridge('d', 'net-d'),
+      ]),
+    ]`,
+  );
+  assert.deepEqual(settings, { maxInFlight: 9, restart: 'stage' });
+  const [vm] = targets;
+  assert.deepEqual([vm?.target.namespace, vm?.target.name, vm?.pciePorts], ['prod', 'db-0', 24]);
+  assert.deepEqual(
+    vm?.attachments.map(({ position: _, ...attachment }) => attachment),
+    [
+      { name: 'a', network: { namespace: 'prod', name: 'net-a' }, binding: 'bridge', state: 'up' },
+      {
+        name: 'b',
+        network: { namespace: 'other', name: 'net-b' },
+        mac: '02:70:70:00:00:01',
+        binding: 'bridge',
+        model: 'virtio',
+        state: 'down',
+      },
+      {
+        name: 'c',
+        network: { namespace: 'prod', name: 'net-c' },
+        mac: '02:70:70:00:00:02',
+        binding: 'sriov',
+        state: 'up',
+      },
+    ],
+  );
+});
+
+test('a fleet takes a list of NICs, or a function of the VM', { skip }, async (t) => {
+  const listed = await render(t, "pp.fleet(pp.names('w', 2, first=5), attachments=[pp.bridge('n', 'net')])");
+  assert.deepEqual(
+    listed.targets.map(({ target, attachments }) => `${target.namespace}/${target.name} ${attachments[0]?.name}`),
+    ['default/w5 n', 'default/w6 n'],
+  );
+  const made = await render(
+    t,
+    "pp.fleet(['a', 'b'], 'prod', function(vm, index) [pp.bridge(vm + '-nic', 'net', mac=pp.mac(index, 1))])",
+  );
+  assert.deepEqual(
+    made.targets.map(({ attachments }) => `${attachments[0]?.name} ${attachments[0]?.mac}`),
+    ['a-nic 02:70:70:00:00:01', 'b-nic 02:70:70:00:01:01'],
+  );
+  assert.deepEqual(
+    (await faultsOf(render(t, 'pp.fleet([])'))).map(({ code }) => code),
+    ['source/empty'],
+  );
+});
+
+test('MACs count through their bytes and stop at the end', { skip }, async (t) => {
+  const macs = "[pp.mac(0, 0), pp.mac(255, 255), pp.mac(256, 0), pp.mac(65535, 16, prefix='06:00:01')]";
+  const { targets } = await render(
+    t,
+    `pp.vm('a', attachments=[pp.bridge('n' + i, 'net', mac=${macs}[i]) for i in std.range(0, 3)])`,
+  );
+  assert.deepEqual(
+    targets[0]?.attachments.map(({ mac }) => mac),
+    ['02:70:70:00:00:00', '02:70:70:00:ff:ff', '02:70:70:01:00:00', '06:00:01:ff:ff:10'],
+  );
+  for (const outside of ['65536, 0', '-1, 0', '0, 256', '0, -1']) {
+    const [fault] = await faultsOf(render(t, `pp.mac(${outside})`));
+    assert.equal(fault?.code, 'jsonnet/runtime', outside);
+  }
+});
