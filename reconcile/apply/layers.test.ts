@@ -129,6 +129,14 @@ const sequences: readonly [string, Goal, readonly [Seen, Layer | 'done'][]][] = 
     ],
   ],
   [
+    'a VM that migrates is not settled',
+    { kind: 'settled' },
+    [
+      [{ migrating: true }, 'pod'],
+      [{}, 'done'],
+    ],
+  ],
+  [
     'an edit of the template is done in the template',
     { kind: 'in-template', name: 'blue', present: true },
     [

@@ -14,6 +14,8 @@ export type Goal =
   | { readonly kind: 'gone'; readonly name: string }
   | { readonly kind: 'link'; readonly name: string; readonly state: LinkState }
   | { readonly kind: 'swapped'; readonly name: string; readonly network: ObjectName }
+  /** No migration is under way: its target would get what was plugged meanwhile only after it. */
+  | { readonly kind: 'settled' }
   /** In the template of a VM, whatever runs: an edit of a stopped VM, or one that a restart will bring. */
   | { readonly kind: 'in-template'; readonly name: string; readonly present: boolean };
 
@@ -122,6 +124,9 @@ function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
       return judgeLink(goal, layer, live);
     case 'swapped':
       return judgeSwapped(goal, layer, live);
+    case 'settled':
+      if (layer !== 'pod') return undefined;
+      return live.vmi?.migrating !== true || 'a migration is not over';
     case 'in-template': {
       if (layer !== 'vm') return undefined;
       const present = live.nics.some((nic) => nic.name === goal.name && nic.state !== 'absent');

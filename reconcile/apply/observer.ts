@@ -41,7 +41,7 @@ export class Observer {
     this.#views.set(namespace, await opened);
   }
 
-  /** The VM as it is seen now; undefined where there is none. */
+  /** The VM as it is seen now, migrating as soon as it has a second pod; undefined where there is none. */
   look(target: ObjectName): LiveVm | undefined {
     return this.#views.get(target.namespace)?.look(target);
   }
@@ -106,7 +106,12 @@ class NamespaceView {
     const vm = this.#vms.items.get(key);
     if (vm === undefined) return undefined;
     const vmi = this.#vmis.items.get(key);
-    return joinVm(vm, vmi, vmi === undefined ? [] : this.#podsOfVmi(vmi.uid));
+    if (vmi === undefined) return joinVm(vm, undefined, []);
+    const launchers = this.#podsOfVmi(vmi.uid);
+    const live = joinVm(vm, vmi, launchers);
+    // A migration has its target pod for a while before VMI status knows of it.
+    const others = launchers.some((pod) => pod.name !== live.pod?.name && isAlive(pod));
+    return live.pod !== undefined && others ? { ...live, vmi: { ...vmi, migrating: true } } : live;
   }
 
   podNames(target: ObjectName): readonly string[] {
@@ -144,4 +149,8 @@ class NamespaceView {
   #tellOwner(uid: string): void {
     for (const key of this.#listeners.keys()) if (this.#vmis.items.get(key)?.uid === uid) this.#tell(key);
   }
+}
+
+function isAlive({ phase, deleting }: LauncherPod): boolean {
+  return !deleting && phase !== 'Succeeded' && phase !== 'Failed';
 }
