@@ -15,7 +15,8 @@ import type {
   WriteOptions,
 } from './cluster.ts';
 import { execInContainer } from './exec.ts';
-import { type Intent, isStatus } from './failures.ts';
+import { isStatus } from './failures.ts';
+import { intentOf, isAggregated, resourcePath, selectors, typed } from './resource-path.ts';
 import { type Call, type Retry, Transport, type TransportLimits } from './transport.ts';
 import { readWatch } from './watch.ts';
 
@@ -366,44 +367,4 @@ function parse<T>(text: string, verb: string, resource: string): T {
   } catch {
     throw new PatchpanelError('cluster/api', `${verb} ${resource}: the server answered something that is not JSON`);
   }
-}
-
-/** start, stop, restart and the like are served by virt-api under a group of their own. */
-function isAggregated(resource: Resource, subresource: string): boolean {
-  return resource.group.endsWith('kubevirt.io') && subresource !== 'status' && subresource !== 'scale';
-}
-
-function resourcePath(resource: Resource, namespace?: string, name?: string, subresource?: string): string {
-  const group =
-    subresource !== undefined && resource.group === 'kubevirt.io' && isAggregated(resource, subresource)
-      ? 'subresources.kubevirt.io'
-      : resource.group;
-  const parts = group === '' ? ['api', resource.version] : ['apis', group, resource.version];
-  if (namespace !== undefined) parts.push('namespaces', namespace);
-  parts.push(resource.plural);
-  if (name !== undefined) parts.push(name);
-  const path = parts.map(encodeURIComponent).join('/');
-  return `/${path}${subresource === undefined ? '' : `/${subresource}`}`;
-}
-
-function selectors(selection: Selection): URLSearchParams {
-  const query = new URLSearchParams();
-  if (selection.labelSelector !== undefined) query.set('labelSelector', selection.labelSelector);
-  if (selection.fieldSelector !== undefined) query.set('fieldSelector', selection.fieldSelector);
-  return query;
-}
-
-function intentOf(verb: string, resource: Resource, namespace?: string, name?: string, subresource?: string): Intent {
-  return {
-    verb,
-    resource: subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`,
-    group: resource.group,
-    namespace,
-    name,
-  };
-}
-
-function typed(resource: Resource, object: KubeObject): KubeObject {
-  const apiVersion = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
-  return { ...object, apiVersion: object.apiVersion ?? apiVersion, kind: object.kind ?? resource.kind };
 }
