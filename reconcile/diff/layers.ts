@@ -25,7 +25,7 @@ export type LayerField = (typeof layerFields)[number];
  * What a layer holds of a NIC: a view, `absent` where the layer can be read and has none, or undefined where it says
  * nothing.
  */
-export type LayerReading = LayerView | 'absent' | undefined;
+type LayerReading = LayerView | 'absent' | undefined;
 
 export type LayerReadings = Readonly<Record<Layer, LayerReading>>;
 

@@ -64,7 +64,10 @@ export type Action =
 /** Why an action can't run. `code` is stable; docs/reference/blockers.md lists all. */
 export interface Blocker {
   readonly code: BlockerCode;
-  /** Undefined where the whole VM is blocked. */
+  /**
+   * Only this attachment is blocked, the others of the VM go on. Undefined where the VM as a whole is meant: nothing is
+   * written for it (except `port-count`, which stops nothing else).
+   */
   readonly attachment?: string;
   readonly message: string;
   readonly remedy: string;
@@ -81,6 +84,7 @@ export type BlockerCode =
   | 'shared-ownership'
   | 'default-network'
   | 'needs-restart'
+  | 'link-unsupported'
   | 'not-migratable'
   | 'no-delivery'
   | 'not-unpluggable'
@@ -120,7 +124,7 @@ export interface PlanPorts {
   }[];
 }
 
-export type RunState = 'running' | 'stopped' | 'starting' | 'migrating' | 'paused' | 'missing';
+export type RunState = 'running' | 'stopped' | 'starting' | 'stopping' | 'migrating' | 'paused' | 'missing';
 
 export interface TargetPlan {
   readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
@@ -132,7 +136,7 @@ export interface TargetPlan {
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
-  /** Names of NICs that are neither declared nor owned. */
+  /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */
   readonly unmanaged: readonly string[];
   /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */
   readonly read: { readonly digest: string; readonly fields: Json };

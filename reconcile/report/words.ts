@@ -91,6 +91,7 @@ export const runStateWords: Readonly<Record<RunState, string>> = {
   running: 'running',
   stopped: 'stopped',
   starting: 'starting',
+  stopping: 'stopping',
   migrating: 'migrating',
   paused: 'paused',
   missing: 'not in the cluster',

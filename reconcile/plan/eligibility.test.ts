@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { blue, checkRows, own, paused, planVm, red, templated, withPod, withVmi } from '../../test/plan-cases.ts';
+import { runningVm, statusNic, stoppedVm } from '../../test/vm-builder.ts';
+
+test('eligibility', () => {
+  const idle = runningVm();
+  checkRows([
+    { what: 'running', wanted: [blue], vm: idle, actions: ['plug blue in-place'] },
+    {
+      what: 'stopped: one edit, deletes outright',
+      wanted: [blue],
+      vm: stoppedVm([red], own('red')),
+      actions: ['edit +blue -red'],
+    },
+    {
+      what: 'a VMI that ended is stopped',
+      wanted: [blue],
+      vm: withVmi(idle, { phase: 'Succeeded' }),
+      actions: ['edit +blue'],
+    },
+    { what: 'migrating', wanted: [blue], vm: withVmi(idle, { migrating: true }), blockers: ['vm-migrating'] },
+    { what: 'starting', wanted: [blue], vm: withVmi(idle, { phase: 'Scheduling' }), blockers: ['vm-starting'] },
+    { what: 'stopping', wanted: [blue], vm: withVmi(idle, { deleting: true }), blockers: ['vm-not-ready'] },
+    { what: 'pod not ready', wanted: [blue], vm: withPod(idle, { ready: false }), blockers: ['vm-not-ready'] },
+    { what: 'deleting', wanted: [blue], vm: { ...idle, deleting: true }, blockers: ['vm-deleting'] },
+    { what: 'pool', wanted: [blue], vm: { ...idle, pool: 'web' }, blockers: ['vm-pool'] },
+    { what: 'no such VM', wanted: [blue], vm: undefined, blockers: ['vm-not-found'] },
+    {
+      what: 'paused: plugs go on, unplugs wait',
+      wanted: [blue],
+      vm: withPod(runningVm([red], { ...own('red'), vmi: paused }), { ready: false }),
+      actions: ['plug blue in-place'],
+      blockers: ['vm-paused red'],
+    },
+    {
+      what: 'another manager',
+      wanted: [blue],
+      vm: { ...idle, otherManagers: [{ tool: 'Argo CD', evidence: 'label' }] },
+      blockers: ['shared-ownership'],
+    },
+    {
+      what: 'another manager, acknowledged',
+      wanted: [blue],
+      vm: { ...idle, otherManagers: [{ tool: 'Flux', evidence: 'label' }], sharedOwnershipAcknowledged: true },
+      actions: ['plug blue in-place'],
+    },
+    {
+      what: 'an unplug under way is followed during a migration',
+      wanted: [],
+      vm: withVmi(templated(runningVm([blue], own('blue')), [{ ...blue, state: 'absent' }]), { migrating: true }),
+      actions: ['follow blue gone', 'release blue'],
+    },
+    {
+      what: 'the record goes with the unplug, which is held',
+      wanted: [],
+      vm: { ...runningVm([blue], own('blue')), pool: 'web' },
+      blockers: ['vm-pool'],
+    },
+    {
+      what: 'a plug under way is followed whoever else writes the VM',
+      wanted: [blue],
+      vm: withVmi(
+        { ...runningVm([blue]), otherManagers: [{ tool: 'Helm', evidence: 'annotation' }] },
+        { status: [{ ...statusNic(blue), sources: ['domain'] }] },
+      ),
+      actions: ['follow blue plugged'],
+    },
+  ]);
+});
+
+test('remedies name the exact way out', () => {
+  const managed = (tool: string, evidence = 'x') =>
+    planVm([blue], { ...runningVm(), otherManagers: [{ tool, evidence }] }).blockers[0]?.remedy ?? '';
+  const argo = managed('Argo CD');
+  for (const part of [
+    '/spec/template/spec/networks',
+    '/spec/template/spec/domain/devices/interfaces',
+    '/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version',
+    'ignoreDifferences',
+    'RespectIgnoreDifferences=true',
+    'kubectl -n prod annotate vm db-0 patchpanel.dev/shared-ownership=acknowledged',
+  ])
+    assert.ok(argo.includes(part), part);
+  assert.match(managed('Flux'), /Kustomization.*spec\.ignore/);
+  assert.match(managed('Flux', 'label helm.toolkit.fluxcd.io/name=a'), /HelmRelease.*driftDetection/);
+  assert.match(managed('Terraform'), /Terraform/);
+});

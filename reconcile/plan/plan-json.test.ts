@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { declared, desiredState, liveState, runningVm } from '../../test/vm-builder.ts';
+import { diffState } from '../diff/diff.ts';
+import { PatchpanelError } from '../errors.ts';
+import { checkStale, restsOnDomainXml } from './fingerprint.ts';
+import type { Plan } from './model.ts';
+import { makePlan } from './plan.ts';
+import { parsePlan, planToJson } from './plan-json.ts';
+
+const blue = { name: 'blue', mac: '02:00:00:00:00:01' };
+const wanted = desiredState([declared([blue])]);
+const live = liveState([runningVm([{ name: 'red' }], { owned: ['red'] })], { also: ['blue-net'] });
+
+function samplePlan(): Plan {
+  return makePlan(diffState(wanted, live), wanted, live);
+}
+
+/** The same value with the keys of every object the other way round. */
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([key, item]) => [key, reversed(item)]),
+  );
+}
+
+function refusal(text: string): string {
+  try {
+    parsePlan(text);
+  } catch (error) {
+    assert.ok(error instanceof PatchpanelError);
+    assert.equal(error.code, 'plan/format');
+    assert.equal(error.exitCode, 3);
+    return error.message;
+  }
+  return assert.fail('the plan was read');
+}
+
+test('keys are in the order of the format, whoever built the plan', () => {
+  const text = planToJson(samplePlan());
+  const other = reversed(samplePlan()) as Plan;
+  assert.equal(planToJson(other), text);
+  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'source', 'cluster', 'settings', 'targets', 'summary']);
+  const [first] = JSON.parse(text).targets[0].actions;
+  assert.deepEqual(Object.keys(first), ['id', 'after', 'kind', 'attachments', 'delivery']);
+  assert.ok(text.endsWith('}\n'));
+  assert.match(text, /^\{\n {2}"version": "patchpanel\.dev\/plan\/v1alpha1",\n/);
+});
+
+test('what was written is read', () => {
+  assert.deepEqual(parsePlan(planToJson(samplePlan())), samplePlan());
+});
+
+test('what is no plan is refused', () => {
+  const text = planToJson(samplePlan());
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['', /not JSON/],
+    ['{"version": 1', /not JSON/],
+    ['null', /no plan/],
+    ['[]', /no plan/],
+    [
+      text.replace('plan/v1alpha1', 'plan/v9'),
+      /version patchpanel\.dev\/plan\/v9; .* reads patchpanel\.dev\/plan\/v1alpha1/,
+    ],
+    [text.replace('"kind": "unplug"', '"kind": "destroy"'), /targets\.0\.actions\.0/],
+    [text.replace('"summary"', '"sum"'), /summary|sum/],
+    [text.replace('"uid-db-0"', '"uid-db-1"').replace('"uid": "uid-db-0"', '"uid": "uid-db-9"'), /digest/],
+    [text.replaceAll('prod/db-0/2', 'prod/db-0/1'), /two actions/],
+    [text.replace('"after": []', '"after": ["prod/db-7/1"]'), /waits for prod\/db-7\/1/],
+  ];
+  for (const [content, message] of cases) assert.match(refusal(content), message);
+});
+
+test('a plan is stale where what it was made from has moved, and says what', () => {
+  const plan = samplePlan();
+  assert.deepEqual(checkStale(plan, live), []);
+  const vm = runningVm([{ name: 'red', state: 'down' }], { owned: ['red'] });
+  const [stale] = checkStale(plan, liveState([vm], { also: ['blue-net'] }));
+  assert.equal(stale?.target.name, 'db-0');
+  assert.deepEqual(
+    stale?.moved.find(({ field }) => field === 'vm.nics.red.state'),
+    { field: 'vm.nics.red.state', was: 'up', is: 'down' },
+  );
+});
+
+test('what moves without a say leaves a plan fresh', () => {
+  const plan = samplePlan();
+  const vm = runningVm([{ name: 'red' }], { owned: ['red'] });
+  assert.ok(vm.vmi && vm.pod);
+  const moved = {
+    ...vm,
+    resourceVersion: '99',
+    conditions: [{ type: 'Ready', status: 'True' }],
+    vmi: { ...vm.vmi, resourceVersion: '98', nodeName: 'node-2' },
+    pod: { ...vm.pod, uid: 'other', name: 'other', nodeName: 'node-2' },
+  };
+  assert.deepEqual(checkStale(plan, liveState([moved], { also: ['blue-net'] })), []);
+});
+
+test('whatever a rule looks at makes a plan stale', () => {
+  const plan = samplePlan();
+  const vm = runningVm([{ name: 'red' }], { owned: ['red'] });
+  assert.ok(vm.vmi && vm.pod);
+  const { vmi, pod } = vm;
+  const also = { also: ['blue-net'] };
+  const cases = {
+    'VM replaced': liveState([{ ...vm, uid: 'other' }], also),
+    'VM gone': liveState([], { also: ['blue-net', 'red-net'] }),
+    'VM in a pool': liveState([{ ...vm, pool: 'web' }], also),
+    restarted: liveState([{ ...vm, vmi: { ...vmi, uid: 'other' } }], also),
+    migrating: liveState([{ ...vm, vmi: { ...vmi, migrating: true } }], also),
+    'not ready': liveState([{ ...vm, pod: { ...pod, ready: false } }], also),
+    'ownership changed': liveState([{ ...vm, owned: [] }], also),
+    'a port taken': liveState([runningVm([{ name: 'red' }], { owned: ['red'], ports: 7 })], also),
+    'a network gone': liveState([vm]),
+    'an address taken': liveState([vm], { ...also, macs: { [blue.mac]: 'other/vm/nic' } }),
+    'another delivery': { ...live, cluster: { ...live.cluster, delivery: 'migration' as const } },
+  };
+  for (const [what, now] of Object.entries(cases)) {
+    const [stale] = checkStale(plan, now);
+    assert.ok((stale?.moved.length ?? 0) > 0, what);
+  }
+});
+
+test('a plan that rests on domain XML is checked against XML', () => {
+  const plan = samplePlan();
+  assert.ok(plan.targets.every(restsOnDomainXml));
+  const unread = liveState([runningVm([{ name: 'red' }], { owned: ['red'], xml: false })], { also: ['blue-net'] });
+  assert.deepEqual(
+    checkStale(plan, unread)[0]?.moved.map(({ field }) => field),
+    ['domain'],
+  );
+  const forecast = makePlan(diffState(wanted, unread), wanted, unread);
+  assert.equal(forecast.targets.some(restsOnDomainXml), false);
+  assert.deepEqual(checkStale(forecast, live), [], 'XML that was not needed then is not needed now');
+});

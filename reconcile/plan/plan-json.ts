@@ -1,0 +1,200 @@
+/**
+ * A plan as a file. The schema below is the format: its order of keys is the order in the file, so equal plans have
+ * equal bytes whoever built them.
+ */
+import * as z from 'zod';
+import { PatchpanelError } from '../errors.ts';
+import { type Json, layers } from '../vocabulary.ts';
+import { digestOf, sortKeys } from './canonical-json.ts';
+import { type Plan, planVersion } from './model.ts';
+
+const text = z.string();
+const count = z.int().min(0);
+const objectName = { namespace: text, name: text };
+const network = z.strictObject(objectName);
+const delivery = z.enum(['in-place', 'migration']);
+const linkState = z.enum(['up', 'down']);
+const json: z.ZodType<Json> = z.json();
+
+const source = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('git'), url: text, ref: text, commit: text, path: text }),
+  z.strictObject({ kind: z.literal('folder'), path: text, digest: text }),
+]);
+
+const attachment = z.strictObject({
+  name: text,
+  network,
+  binding: z.enum(['bridge', 'sriov']),
+  state: linkState,
+  mac: text.exactOptional(),
+  model: text.exactOptional(),
+});
+
+const base = { id: text, after: z.array(text) };
+const action = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...base,
+    kind: z.literal('plug'),
+    attachments: z.array(attachment),
+    delivery,
+    ports: z.record(text, count).exactOptional(),
+  }),
+  z.strictObject({ ...base, kind: z.literal('unplug'), attachments: z.array(text), delivery }),
+  z.strictObject({ ...base, kind: z.literal('link'), attachment: text, state: linkState }),
+  z.strictObject({ ...base, kind: z.literal('swap'), attachment: text, from: network, to: network }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('follow'),
+    attachment: text,
+    until: z.enum(['plugged', 'gone', 'link', 'swapped']),
+  }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('edit-template'),
+    put: z.array(attachment),
+    remove: z.array(text),
+    staged: z.boolean(),
+  }),
+  z.strictObject({ ...base, kind: z.literal('release'), attachments: z.array(text) }),
+]);
+
+/** The closed list of blockers; docs/reference/blockers.md explains each. */
+export const blockerCodes = [
+  'vm-not-found',
+  'vm-deleting',
+  'vm-migrating',
+  'vm-paused',
+  'vm-starting',
+  'vm-not-ready',
+  'vm-pool',
+  'shared-ownership',
+  'default-network',
+  'needs-restart',
+  'link-unsupported',
+  'not-migratable',
+  'no-delivery',
+  'not-unpluggable',
+  'ordinal-names',
+  'one-way-absent',
+  'pending-plug',
+  'no-ports',
+  'network-missing',
+  'network-invalid',
+  'mac-taken',
+  'mac-invalid',
+  'name-collision',
+  'foreign-nic',
+  'port-count',
+] as const;
+
+const target = z.strictObject({
+  target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
+  uid: text.exactOptional(),
+  position: z.strictObject({ file: text, line: count, column: count }),
+  runState: z.enum(['running', 'stopped', 'starting', 'stopping', 'migrating', 'paused', 'missing']),
+  differences: z.array(
+    z.strictObject({ attachment: text, layer: z.enum(layers), field: text, wanted: json, found: json }),
+  ),
+  actions: z.array(action),
+  blockers: z.array(
+    z.strictObject({ code: z.enum(blockerCodes), attachment: text.exactOptional(), message: text, remedy: text }),
+  ),
+  notes: z.array(z.strictObject({ code: text, attachment: text.exactOptional(), message: text })),
+  ports: z
+    .strictObject({
+      basis: z.enum(['xml', 'forecast']),
+      free: count,
+      freeAtMost: count,
+      needed: count,
+      freed: count,
+      strip: z
+        .array(
+          z.strictObject({
+            index: count,
+            state: z.enum(['used', 'freed', 'taken', 'free', 'not-hotpluggable']),
+            device: text.exactOptional(),
+          }),
+        )
+        .exactOptional(),
+    })
+    .exactOptional(),
+  unmanaged: z.array(text),
+  read: z.strictObject({ digest: text, fields: json }),
+});
+
+const plan = z.strictObject({
+  version: z.literal(planVersion),
+  source,
+  cluster: z.strictObject({
+    server: text,
+    delivery,
+    deliveryEvidence: text,
+    kubevirtVersion: text.exactOptional(),
+  }),
+  settings: z.strictObject({ maxInFlight: z.int().min(1) }),
+  targets: z.array(target),
+  summary: z.strictObject({
+    vms: count,
+    unchanged: count,
+    changed: count,
+    blocked: count,
+    plugs: count,
+    unplugs: count,
+    others: count,
+  }),
+});
+
+/** The plan as JSON: two spaces of indent, keys in the order of the format, a newline at the end. */
+export function planToJson(value: Plan): string {
+  const ordered = plan.parse(value);
+  for (const item of ordered.targets) item.read.fields = sortKeys(item.read.fields);
+  return `${JSON.stringify(ordered, null, 2)}\n`;
+}
+
+/**
+ * Reads a plan file.
+ * @throws PatchpanelError `plan/format`: no JSON, another version, another shape, or not as it was written
+ */
+export function parsePlan(content: string): Plan {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch (cause) {
+    throw new PatchpanelError('plan/format', 'the plan is not JSON', { cause });
+  }
+  const version = typeof value === 'object' && value !== null ? Reflect.get(value, 'version') : undefined;
+  if (version !== planVersion) {
+    const found = typeof version === 'string' ? `version ${version}` : 'no plan of patchpanel';
+    throw new PatchpanelError('plan/format', `the file is ${found}; this patchpanel reads ${planVersion}`);
+  }
+  const result = plan.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    const where = issue === undefined || issue.path.length === 0 ? 'the plan' : issue.path.map(String).join('.');
+    throw new PatchpanelError('plan/format', `${where}: ${issue?.message ?? 'has another shape'}`);
+  }
+  const read: Plan = result.data;
+  checkWhole(read);
+  return read;
+}
+
+/** What the shape does not tell: digests that fit, ids that are there. */
+function checkWhole({ targets }: Plan): void {
+  const ids = new Set<string>();
+  for (const { target: vm, read, actions } of targets) {
+    if (digestOf(read.fields) !== read.digest) {
+      const message = `the fields that ${vm.namespace}/${vm.name} was planned from do not fit their digest: the file was edited`;
+      throw new PatchpanelError('plan/format', message);
+    }
+    for (const { id } of actions) {
+      if (ids.has(id)) throw new PatchpanelError('plan/format', `two actions have the id ${id}`);
+      ids.add(id);
+    }
+  }
+  for (const { actions } of targets) {
+    for (const { id, after } of actions) {
+      const lost = after.find((other) => !ids.has(other));
+      if (lost !== undefined) throw new PatchpanelError('plan/format', `${id} waits for ${lost}, which is not there`);
+    }
+  }
+}

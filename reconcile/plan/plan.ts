@@ -1,0 +1,221 @@
+/** Differences to ordered actions, and what blocks them. Pure: equal inputs give an equal plan. */
+import type { DesiredState, RestartPolicy } from '../desired/model.ts';
+import type { TargetDiff } from '../diff/model.ts';
+import type { LiveState } from '../live/model.ts';
+import { objectKey } from '../vocabulary.ts';
+import { attachmentOutcome, wantsWrite } from './attachments.ts';
+import { runStateOf, vmBlockers } from './eligibility.ts';
+import { type ReadScope, readFields } from './fingerprint.ts';
+import { type MacHolders, type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
+import { type Action, type Blocker, type Note, type Plan, planVersion, type TargetPlan } from './model.ts';
+import { unmanagedNames, vmNotes } from './notes.ts';
+import { orderActions } from './order.ts';
+import { planPorts, portCountBlocker, portShortage } from './ports.ts';
+import { blocker, merge, type Step, type VmContext } from './steps.ts';
+
+/** What a run may lay down over the settings of the repository. */
+export interface PlanOptions {
+  readonly restart?: RestartPolicy;
+  readonly maxInFlight?: number;
+}
+
+/** One VM on its way to its plan. */
+interface Draft {
+  readonly diff: TargetDiff;
+  readonly key: string;
+  /** Undefined where the cluster has no such VM. */
+  readonly context?: VmContext;
+  readonly steps: readonly Step[];
+  /** Steps before a shortage of ports struck them out, for the port strip. */
+  readonly wantedSteps: readonly Step[];
+  readonly blockers: readonly Blocker[];
+  readonly notes: readonly Note[];
+}
+
+/**
+ * Makes the plan. Each VM is judged on its own first; then the addresses that move from one VM to another settle who
+ * waits for whom. A VM that is blocked blocks no other, but for an address that it keeps.
+ */
+export function makePlan(
+  diffs: readonly TargetDiff[],
+  desired: DesiredState,
+  live: LiveState,
+  options: PlanOptions = {},
+): Plan {
+  const restart = options.restart ?? desired.settings.restart;
+  const drafts = diffs.map((diff) => draftOf(diff, live, restart)).sort(byKey);
+  const holders = macHolders(live);
+  const ruling = ruleOnMacs(
+    drafts.map(({ key, steps }) => ({ vm: key, steps })),
+    holders,
+  );
+  const targets = linkActions(
+    drafts.map((draft) => finish(draft, ruling, live, holders)),
+    ruling,
+  );
+  const { server, delivery, deliveryEvidence, kubevirtVersion } = live.cluster;
+  return {
+    version: planVersion,
+    source: desired.source,
+    cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
+    settings: { maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight },
+    targets: targets.filter(isWorthListing),
+    summary: summaryOf(targets),
+  };
+}
+
+function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Draft {
+  const { target } = diff.desired;
+  const key = objectKey(target);
+  const vm = diff.live;
+  if (vm === undefined) {
+    const message = `the cluster has no VirtualMachine ${key}`;
+    const remedy = 'Create the VM, or correct the name in the repository, or remove the object.';
+    const blockers = [blocker('vm-not-found', undefined, message, remedy)];
+    return { diff, key, steps: [], wantedSteps: [], blockers, notes: [] };
+  }
+  const runState = runStateOf(vm);
+  const context: VmContext = { diff, vm, runState, cluster: live.cluster, networks: live.networks, restart };
+  const outcome = merge(diff.attachments.map((attachment) => attachmentOutcome(context, attachment)));
+  const writes = outcome.steps.some((step) => !isFree(step, outcome.steps)) || diff.attachments.some(wantsWrite);
+  const onVm = writes ? vmBlockers(context) : [];
+  const eligible = onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps));
+  const shortage = portShortage(context, eligible);
+  const ports = portCountBlocker(context);
+  const blockers = [...onVm, ...(shortage ? [shortage] : []), ...(ports ? [ports] : []), ...outcome.blockers];
+  const steps = shortage === undefined ? eligible : [];
+  // Nothing is staged of what is not written.
+  const notes = outcome.notes.filter(
+    ({ code }) => code !== 'staged' || steps.some((step) => 'staged' in step && step.staged),
+  );
+  return { diff, key, context, steps, wantedSteps: eligible, blockers, notes };
+}
+
+/**
+ * Whether the step is open to a VM that is blocked: following what is in flight writes nothing, and the record of what
+ * patchpanel owns is its own. A NIC that is yet to be unplugged keeps its record.
+ */
+function isFree(step: Step, all: readonly Step[]): boolean {
+  if (step.kind === 'follow') return true;
+  return step.kind === 'release' && !all.some(({ kind, name }) => kind === 'unplug' && name === step.name);
+}
+
+function finish(draft: Draft, ruling: MacRuling, live: LiveState, holders: MacHolders): TargetPlan {
+  const { diff, key, context } = draft;
+  const { target, position } = diff.desired;
+  const refusals = ruling.refusals.get(key) ?? [];
+  const refused = new Set(refusals.map(({ attachment }) => attachment));
+  const keep = (step: Step) => !(takesMac(step) && refused.has(step.name));
+  const steps = draft.steps.filter(keep);
+  const waiting = new Set(steps.map(({ name }) => name).filter((name) => ruling.waiting.has(`${key}/${name}`)));
+  const actions = orderActions(target, steps, waiting);
+  const wanted = draft.wantedSteps.filter(keep);
+  const ports =
+    context && planPorts(context, wanted, steps.length === 0 ? orderActions(target, wanted, waiting) : actions);
+  const forecast = ports?.ports.basis === 'forecast';
+  const notes = context === undefined ? [] : [...draft.notes, ...vmNotes(context, forecast)];
+  return {
+    target: { kind: target.kind, namespace: target.namespace, name: target.name },
+    ...(context === undefined ? {} : { uid: context.vm.uid }),
+    position: { file: position.file, line: position.line, column: position.column },
+    runState: runStateOf(context?.vm),
+    differences: diff.attachments.flatMap(({ differences }) => differences),
+    actions: steps.length === 0 ? [] : (ports?.actions ?? actions),
+    blockers: [...draft.blockers, ...refusals],
+    notes,
+    ...(ports === undefined ? {} : { ports: ports.ports }),
+    unmanaged: context === undefined ? [] : unmanagedNames(context),
+    read: readFields(target, live, scopeOf(draft, forecast), holders),
+  };
+}
+
+function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {
+  const declared = diff.attachments.flatMap(({ wanted }) => (wanted === undefined ? [] : [wanted]));
+  // An owned NIC needs its network until it is gone.
+  const leaving = diff.attachments.filter(
+    ({ state }) => state === 'surplus' || state === 'leaving' || state === 'differs',
+  );
+  const current = (context?.vm.nics ?? []).filter(({ name }) => leaving.some((item) => item.name === name));
+  const networks = [...declared, ...current].flatMap(({ network }) =>
+    network === undefined ? [] : [objectKey(network)],
+  );
+  return {
+    networks: [...new Set(networks)].sort(),
+    macs: [...new Set(declared.flatMap(({ mac }) => (mac === undefined ? [] : [mac])))].sort(),
+    domain: context?.vm.domain.kind === 'read',
+    hardware: forecast || diff.desired.pciePorts !== undefined,
+  };
+}
+
+/** Lets each plug wait for the action that takes its address from another VM. */
+function linkActions(targets: readonly TargetPlan[], ruling: MacRuling): readonly TargetPlan[] {
+  const byVm = new Map(targets.map((item) => [objectKey(item.target), item.actions]));
+  return targets.map((item) => {
+    const key = objectKey(item.target);
+    const mine = ruling.dependencies.filter(({ vm, on }) => vm === key && on.vm !== vm);
+    if (mine.length === 0) return item;
+    const actions = item.actions.map((action): Action => {
+      const after = mine
+        .filter(({ name }) => gives(action, name))
+        .flatMap(({ on }) => (byVm.get(on.vm) ?? []).filter((other) => takes(other, on.nic)).map(({ id }) => id));
+      return after.length === 0 ? action : { ...action, after: [...new Set(after)].sort() };
+    });
+    return { ...item, actions };
+  });
+}
+
+function gives(action: Action, name: string): boolean {
+  if (action.kind === 'plug') return action.attachments.some((attachment) => attachment.name === name);
+  return action.kind === 'edit-template' && action.put.some((attachment) => attachment.name === name);
+}
+
+function takes(action: Action, name: string): boolean {
+  switch (action.kind) {
+    case 'unplug':
+      return action.attachments.includes(name);
+    case 'follow':
+      return action.until === 'gone' && action.attachment === name;
+    case 'edit-template':
+      return !action.staged && (action.remove.includes(name) || action.put.some((item) => item.name === name));
+    case 'plug':
+    case 'link':
+    case 'swap':
+    case 'release':
+      return false;
+    default:
+      return action satisfies never;
+  }
+}
+
+/** A VM that is as declared is only counted; what the guest agent alone has yet to tell is no difference. */
+function isWorthListing({ differences, actions, blockers, notes }: TargetPlan): boolean {
+  return (
+    differences.some(({ layer }) => layer !== 'guest') || actions.length > 0 || blockers.length > 0 || notes.length > 0
+  );
+}
+
+function summaryOf(targets: readonly TargetPlan[]): Plan['summary'] {
+  const actions = targets.flatMap((target) => target.actions);
+  const attachments = (kind: 'plug' | 'unplug') =>
+    actions.reduce((sum, action) => sum + (action.kind === kind ? action.attachments.length : 0), 0);
+  return {
+    vms: targets.length,
+    unchanged: targets.filter((target) => target.actions.length === 0 && target.blockers.length === 0).length,
+    changed: targets.filter((target) => target.actions.length > 0).length,
+    blocked: targets.filter((target) => target.blockers.length > 0).length,
+    plugs: attachments('plug'),
+    unplugs: attachments('unplug'),
+    // The record that follows an unplug is no change of its own.
+    others: actions.filter(({ kind }) => kind !== 'plug' && kind !== 'unplug' && kind !== 'release').length,
+  };
+}
+
+function byKey(a: Draft, b: Draft): number {
+  const one = a.diff.desired.target;
+  const other = b.diff.desired.target;
+  return compare(one.namespace, other.namespace) || compare(one.name, other.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

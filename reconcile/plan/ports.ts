@@ -1,0 +1,257 @@
+/**
+ * PCIe ports of one VM: free ones from live XML, else a forecast; what a plan takes and gives back; the count that is
+ * declared. libvirt gives a NIC the lowest free port, so the port of each plug can be told beforehand.
+ */
+import { activeVmi, runningVmi, traceNic } from '../diff/layers.ts';
+import type { LiveVm } from '../live/model.ts';
+import { annotations } from '../systems/kubevirt-names.ts';
+import { forecastFreePorts, portSchemes, rootPortsAtBoot, slotCountFor } from '../systems/kubevirt-ports.ts';
+import { countPorts, type PortCount, portPool } from '../systems/libvirt-ports.ts';
+import type { Action, Blocker, PlanPorts } from './model.ts';
+import { blocker, counted, type Step, type VmContext } from './steps.ts';
+
+type Strip = NonNullable<PlanPorts['strip']>;
+type Port = Strip[number];
+
+/** What a domain offers to NICs that sit on root ports, and to those that sit behind a bridge. */
+interface FreePorts {
+  readonly basis: PlanPorts['basis'];
+  readonly free: number;
+  readonly freeAtMost: number;
+  readonly counted?: PortCount;
+}
+
+/** NICs of conventional PCI take a slot of a PCIe-to-PCI bridge, not a root port; without PCIe there is one pool. */
+function isConventional(vm: LiveVm, model: string | undefined): boolean {
+  if (model === undefined || portPool(model) === 'pcie') return false;
+  return vm.domain.kind === 'unread' || countPorts(vm.domain.domain).pool === 'pcie';
+}
+
+/** Undefined where the VM has no running domain, or a machine whose devices sit on no PCI bus. */
+function freePorts(vm: LiveVm): FreePorts | undefined {
+  const vmi = runningVmi(vm);
+  if (vmi === undefined || vmi.hardware.architecture === 's390x') return undefined;
+  if (vm.domain.kind === 'read') {
+    const ports = countPorts(vm.domain.domain);
+    if (ports.pool === 'none') return undefined;
+    return { basis: 'xml', free: ports.free, freeAtMost: ports.free, counted: ports };
+  }
+  const forecast = forecastFreePorts(vmi.hardware, {
+    nics: vmi.nics.filter(({ name }) => traceNic(vm, name).inDomain).length,
+    ...(vmi.launcherVersion === undefined ? {} : { launcherVersion: vmi.launcherVersion }),
+  });
+  return { basis: 'forecast', free: forecast.min, freeAtMost: forecast.max };
+}
+
+interface Demand {
+  /** Root ports. */
+  readonly needed: number;
+  readonly freed: number;
+  /** In flight already: they take their port before anything is unplugged. */
+  readonly arriving: number;
+  /** Slots behind a bridge. */
+  readonly conventional: number;
+}
+
+function demandOf(vm: LiveVm, steps: readonly Step[]): Demand {
+  let [needed, freed, arriving, conventional] = [0, 0, 0, 0];
+  for (const step of steps) {
+    if (step.kind === 'plug' && step.port) {
+      if (isConventional(vm, step.attachment.model)) conventional += 1;
+      else needed += 1;
+    }
+    if (step.kind === 'unplug' && step.port && givesRootPort(vm, step.name)) freed += 1;
+    if (step.kind === 'follow' && step.port) {
+      const conventionalNic = isConventional(vm, vm.nics.find(({ name }) => name === step.name)?.model);
+      if (step.until === 'gone' && givesRootPort(vm, step.name)) freed += 1;
+      if (step.until === 'plugged' && !conventionalNic) {
+        needed += 1;
+        arriving += 1;
+      }
+      if (step.until === 'plugged' && conventionalNic) conventional += 1;
+    }
+  }
+  return { needed, freed, arriving, conventional };
+}
+
+/** Whether the NIC sits alone on a port that takes another NIC once it is gone. */
+function givesRootPort(vm: LiveVm, name: string): boolean {
+  if (vm.domain.kind === 'unread') return !isConventional(vm, vm.nics.find((nic) => nic.name === name)?.model);
+  const { ports, pool } = countPorts(vm.domain.domain);
+  const bus = busOf(vm, name);
+  if (pool !== 'pcie') return bus !== undefined;
+  const neighbours = vm.domain.domain.devices.filter(({ address }) => address.bus === bus);
+  return neighbours.length === 1 && ports.some(({ index, state }) => index === bus && state === 'used');
+}
+
+function busOf(vm: LiveVm, name: string): number | undefined {
+  return traceNic(vm, name).domain?.address?.bus;
+}
+
+/**
+ * Whether the domain has too few ports for these steps: `no-ports`, which blocks all of this VM's actions and no other
+ * VM's. A forecast counts by its lower bound.
+ */
+export function portShortage({ vm }: VmContext, steps: readonly Step[]): Blocker | undefined {
+  const offer = freePorts(vm);
+  if (offer === undefined) return undefined;
+  const demand = demandOf(vm, steps);
+  if (demand.conventional > 0 && offer.basis === 'xml') {
+    const slots = countPorts(vm.domain.kind === 'read' ? vm.domain.domain : undefined, 'conventional');
+    if (demand.conventional > slots.free) {
+      const message = `${vm.name} has ${counted(slots.free, 'free conventional PCI slot')}, ${areNeeded(demand.conventional)}`;
+      return blocker('no-ports', undefined, message, 'Declare model: virtio or e1000e, which take a PCIe port.');
+    }
+  }
+  // NICs in flight come first, and a NIC that finds no port keeps KubeVirt from detaching any other.
+  const stuck = demand.arriving > offer.free;
+  if (!stuck && demand.needed <= offer.free + demand.freed) return undefined;
+  const free = counted(offer.free, 'free PCIe port');
+  const freed = !stuck && demand.freed > 0 ? ` and gets ${demand.freed} back from its unplugs` : '';
+  const forecast = offer.basis === 'forecast' ? ' at least, by forecast' : '';
+  const needed = stuck ? demand.arriving : demand.needed;
+  return blocker(
+    'no-ports',
+    undefined,
+    `${vm.name} has ${free}${forecast}${freed}, ${areNeeded(needed)}`,
+    shortageRemedy(vm, needed - offer.free - (stuck ? 0 : demand.freed)),
+  );
+}
+
+function areNeeded(number: number): string {
+  return number === 1 ? '1 is needed' : `${number} are needed`;
+}
+
+function shortageRemedy(vm: LiveVm, short: number): string {
+  const vmi = activeVmi(vm);
+  const others = `Remove ${counted(short, 'attachment')} of ${vm.name} from the declaration`;
+  if (vmi === undefined) return `${others}.`;
+  const nics = vm.nics.filter((nic) => nic.state !== 'absent').length;
+  const total = vm.domain.kind === 'read' ? countPorts(vm.domain.domain).ports.length : undefined;
+  const base =
+    total ?? Math.min(...portSchemes(vmi.launcherVersion).map((scheme) => rootPortsAtBoot(vmi.hardware, nics, scheme)));
+  return `${others}, or give it ${counted(base + short, 'port')}: ${moreRootPorts(vm, base + short)}`;
+}
+
+/** How a VM gets so many root ports, by KubeVirt's one knob for it. */
+function moreRootPorts(vm: LiveVm, ports: number): string {
+  const nics = vm.nics.filter((nic) => nic.state !== 'absent').length;
+  const slots = slotCountFor(vm.hardware, nics, ports);
+  if (slots === undefined) {
+    return rootPortsAtBoot(vm.hardware, nics) >= ports
+      ? `a restart alone gives it ${counted(rootPortsAtBoot(vm.hardware, nics), 'port')}.`
+      : 'KubeVirt reserves no PCIe ports for its machine type, architecture or root-complex annotation.';
+  }
+  return `annotate its template (spec.template.metadata.annotations) with ${annotations.pciSlotCount}: "${slots}" and restart it.`;
+}
+
+/**
+ * The declared number of ports, where the VM has fewer: `port-count`. It says so and stops nothing else, since ports
+ * are fixed when a VM starts.
+ */
+export function portCountBlocker({ diff, vm, cluster }: VmContext): Blocker | undefined {
+  const wanted = diff.desired.pciePorts;
+  if (wanted === undefined) return undefined;
+  const found = rootPorts(vm);
+  if (found.count >= wanted) return undefined;
+  const schemes = portSchemes(activeVmi(vm)?.launcherVersion ?? cluster.kubevirtVersion);
+  const readsAnnotation = schemes.includes('v3');
+  const has = found.count === 0 ? 'no PCIe ports' : counted(found.count, 'PCIe port');
+  return blocker(
+    'port-count',
+    undefined,
+    `${vm.name} has ${has}${found.forecast ? ' by forecast' : ''}, ${counted(wanted, 'port')} ${wanted === 1 ? 'is' : 'are'} declared; ports are fixed when a VM starts`,
+    readsAnnotation
+      ? `To change that, ${moreRootPorts(vm, wanted)}`
+      : `Its KubeVirt has no knob for it: update KubeVirt to 1.6.4, 1.7.2, 1.8 or later, and lower pciePorts until then.`,
+  );
+}
+
+function rootPorts(vm: LiveVm): { readonly count: number; readonly forecast: boolean } {
+  if (runningVmi(vm) !== undefined && vm.domain.kind === 'read') {
+    return { count: countPorts(vm.domain.domain).ports.length, forecast: false };
+  }
+  const vmi = activeVmi(vm);
+  const nics = (vmi ?? vm).nics.filter((nic) => nic.state !== 'absent').length;
+  const hardware = vmi?.hardware ?? vm.hardware;
+  const schemes = vmi === undefined ? (['v3'] as const) : portSchemes(vmi.launcherVersion);
+  return { count: Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, nics, scheme))), forecast: true };
+}
+
+export interface PortPlan {
+  readonly ports: PlanPorts;
+  /** The actions, with the port of each NIC where it can be told. */
+  readonly actions: readonly Action[];
+}
+
+/** Numbers and strip for the plan; undefined where no step concerns a port. */
+export function planPorts({ vm }: VmContext, steps: readonly Step[], actions: readonly Action[]): PortPlan | undefined {
+  const offer = freePorts(vm);
+  const { needed, freed } = demandOf(vm, steps);
+  if (offer === undefined || (needed === 0 && freed === 0)) return undefined;
+  const ports = { basis: offer.basis, free: offer.free, freeAtMost: offer.freeAtMost, needed, freed };
+  if (offer.counted?.pool !== 'pcie') return { ports, actions };
+  const strip = offer.counted.ports.map(
+    ({ index, state, device }): Port => ({
+      index,
+      state,
+      ...(device === undefined ? {} : { device }),
+    }),
+  );
+  const placed = place(vm, steps, actions, strip);
+  return { ports: { ...ports, strip: placed.strip }, actions: placed.actions };
+}
+
+/** Plays the actions on the strip: a NIC that goes frees its port, one that comes takes the lowest free one. */
+function place(
+  vm: LiveVm,
+  steps: readonly Step[],
+  actions: readonly Action[],
+  strip: readonly Port[],
+): { readonly strip: Strip; readonly actions: readonly Action[] } {
+  const now = new Map(strip.map((port) => [port.index, port]));
+  const moves = new Set(steps.filter((step) => 'port' in step && step.port).map(({ kind, name }) => `${kind} ${name}`));
+  const release = (name: string) => {
+    const port = now.get(busOf(vm, name) ?? -1);
+    if (port?.state === 'used' && givesRootPort(vm, name)) now.set(port.index, { ...port, state: 'freed' });
+  };
+  const take = (name: string): number | undefined => {
+    const port = [...now.values()].find(({ state }) => state === 'free' || state === 'freed');
+    if (port === undefined) return undefined;
+    now.set(port.index, { index: port.index, state: 'taken', device: name });
+    return port.index;
+  };
+  const placed = actions.map((action): Action => {
+    switch (action.kind) {
+      case 'follow':
+        if (!moves.has(`follow ${action.attachment}`)) return action;
+        if (action.until === 'gone') release(action.attachment);
+        else if (action.until === 'plugged') take(action.attachment);
+        return action;
+      case 'unplug':
+        for (const name of action.attachments) if (moves.has(`unplug ${name}`)) release(name);
+        return action;
+      case 'plug': {
+        const taking = action.attachments.filter(
+          ({ name, model }) => moves.has(`plug ${name}`) && !isConventional(vm, model),
+        );
+        const taken = taking.flatMap(({ name }) => {
+          const index = take(name);
+          return index === undefined ? [] : [[name, index] as const];
+        });
+        // KubeVirt attaches several NICs in no certain order: the ports are known then, but not whose is which.
+        return taken.length === 1 && action.attachments.length === 1
+          ? { ...action, ports: Object.fromEntries(taken) }
+          : action;
+      }
+      case 'link':
+      case 'swap':
+      case 'edit-template':
+      case 'release':
+        return action;
+      default:
+        return action satisfies never;
+    }
+  });
+  return { strip: strip.map(({ index, ...rest }) => now.get(index) ?? { index, ...rest }), actions: placed };
+}
