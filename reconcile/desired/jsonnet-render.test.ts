@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { symlink } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -237,4 +238,29 @@ test('a large fleet renders', { skip }, async (t) => {
   const { targets } = await load(t, { 'a.jsonnet': code });
   assert.equal(targets.length, 2000);
   assert.equal(new Set(targets.map(({ attachments }) => attachments[0]?.mac)).size, 2000);
+});
+
+test('without the addon a .jsonnet file gets an error that names the cure, and the rest is read', async (t) => {
+  const project = join(import.meta.dirname, '../..');
+  const copy = await repository(t, {
+    'package.json': '{ "type": "module" }',
+    'state/a.jsonnet': '{ kind: "Nope" }',
+    'state/b.yaml': 'a: [',
+    'run.ts': [
+      "import { loadDesired } from './reconcile/desired/load.ts';",
+      "const faults = await loadDesired({ kind: 'folder', path: 'state' }).catch((error) => error.errors);",
+      'console.log(JSON.stringify(faults.map(({ code, position, remedy }) => [code, position.file, remedy])));',
+    ].join('\n'),
+  });
+  await cp(join(project, 'reconcile'), join(copy, 'reconcile'), { recursive: true });
+  await cp(join(project, 'templates'), join(copy, 'templates'), { recursive: true });
+  await mkdir(join(copy, 'node_modules'));
+  for (const name of ['yaml', 'zod', 'isomorphic-git']) {
+    await symlink(join(project, 'node_modules', name), join(copy, 'node_modules', name));
+  }
+  const output = execFileSync(process.execPath, ['run.ts'], { cwd: copy, encoding: 'utf8', env: {} });
+  const [first, second] = JSON.parse(output) as readonly (readonly string[])[];
+  assert.deepEqual(first?.slice(0, 2), ['jsonnet/unavailable', 'a.jsonnet']);
+  assert.match(first?.[2] ?? '', /npm install @hanazuki\/node-jsonnet/);
+  assert.deepEqual(second?.slice(0, 2), ['yaml/syntax', 'b.yaml']);
 });

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { extname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PatchpanelError } from '../errors.ts';
-import type { JsonnetJob, JsonnetReply } from './jsonnet-messages.ts';
+import type { JsonnetJob, JsonnetReply } from './jsonnet-child.ts';
 
 export interface RunnerLimits {
   /** Milliseconds for one file. */
@@ -116,7 +116,7 @@ export class JsonnetRunner {
  */
 function wall(entry: string, addon: string, directory: string): string[] {
   const modules = `${sep}node_modules${sep}`;
-  const installed = addon.slice(0, addon.lastIndexOf(modules) + modules.length);
+  const installed = addon.slice(0, addon.indexOf(modules) + modules.length);
   const own = fileURLToPath(new URL('../../', import.meta.url));
   const readable = [installed, entry, own, directory].map((path) => `--allow-fs-read=${path}`);
   return ['--no-warnings', '--permission', '--allow-addons', ...readable];

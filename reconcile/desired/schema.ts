@@ -21,7 +21,7 @@ const networkPattern = new RegExp(`^(?:${label}/)?${subdomain}$`);
  * Root ports that fit on a q35 machine: 29 slots of pcie.0 are left once slot 0, the first video device and the
  * chipset's 0x1f are taken, and each holds 8 functions.
  */
-export const maxPciePorts = 29 * 8;
+const maxPciePorts = 29 * 8;
 
 /** KubeVirt's CRD takes 256 interfaces, and the first is the default network. */
 const maxAttachments = 255;

@@ -190,7 +190,7 @@ export function normalizeSourcePath(path: string): string {
   return names.join('/');
 }
 
-export function join(directory: string, name: string): string {
+function join(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
 }
 
