@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { errorTable } from '../errors.ts';
+import { defaultLimits } from './limits.ts';
 import { jsonSchemaOf, kinds } from './schema.ts';
 
 /** Walks every part of a JSON Schema that is itself one. */
@@ -40,4 +43,34 @@ test('what has a default is not required', () => {
 test('the published files are fresh', () => {
   const root = join(import.meta.dirname, '../..');
   execFileSync(process.execPath, ['test/generate.ts', '--check'], { cwd: root, stdio: 'pipe' });
+});
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/reference/desired-state.md'), 'utf8');
+
+test('the reference page names every field and every value that is one of a list', () => {
+  for (const kind of kinds) {
+    visit(jsonSchemaOf(kind), '', (schema, path) => {
+      const inAttachment = path.startsWith('.spec.attachments[].');
+      const name = inAttachment ? path.slice('.spec.attachments[].'.length) : path.slice(1).replace('[]', '');
+      const isLeaf = !Reflect.has(schema, 'properties');
+      if (isLeaf) assert.ok(page.includes(`\`${name}\``), `${kind}: ${name}`);
+      const values: unknown = Reflect.get(schema, 'enum');
+      if (Array.isArray(values))
+        for (const value of values) assert.ok(page.includes(`\`${value}\``), `${name}: ${value}`);
+    });
+  }
+});
+
+test('the reference page names every error that a load can end with', () => {
+  const codes = Object.keys(errorTable).filter((code) => /^(?:source|git|yaml|schema|desired|jsonnet)\//.test(code));
+  assert.ok(codes.length > 20);
+  for (const code of codes) assert.ok(page.includes(`\`${code}\``), code);
+});
+
+test('the reference page and the code agree on numbers', () => {
+  const { properties } = jsonSchemaOf('NetworkAttachments');
+  assert.match(JSON.stringify(properties), /"maximum":232/);
+  assert.match(JSON.stringify(properties), /"maxItems":255/);
+  const numbers = [defaultLimits.maxFiles, defaultLimits.maxEntries, defaultLimits.maxObjects];
+  for (const each of numbers) assert.ok(page.includes(each.toLocaleString('en-US')), String(each));
 });
