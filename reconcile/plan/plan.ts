@@ -6,7 +6,7 @@ import { objectKey } from '../vocabulary.ts';
 import { attachmentOutcome, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
-import { type MacHolders, type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
+import { type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
 import { type Action, type Blocker, type Note, type Plan, planVersion, type TargetPlan } from './model.ts';
 import { unmanagedNames, vmNotes } from './notes.ts';
 import { orderActions } from './order.ts';
@@ -50,7 +50,7 @@ export function makePlan(
     holders,
   );
   const targets = linkActions(
-    drafts.map((draft) => finish(draft, ruling, live, holders)),
+    drafts.map((draft) => finish(draft, ruling)),
     ruling,
   );
   const { server, delivery, deliveryEvidence, kubevirtVersion } = live.cluster;
@@ -59,7 +59,10 @@ export function makePlan(
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
     settings: { maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight },
-    targets: targets.filter(isWorthListing),
+    targets: targets.filter(isWorthListing).map(({ draft, ...target }) => ({
+      ...target,
+      read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
+    })),
     summary: summaryOf(targets),
   };
 }
@@ -100,7 +103,10 @@ function isFree(step: Step, all: readonly Step[]): boolean {
   return step.kind === 'release' && !all.some(({ kind, name }) => kind === 'unplug' && name === step.name);
 }
 
-function finish(draft: Draft, ruling: MacRuling, live: LiveState, holders: MacHolders): TargetPlan {
+/** A plan of one VM before it is known whether the VM is worth listing. */
+type Finished = Omit<TargetPlan, 'read'> & { readonly draft: Draft };
+
+function finish(draft: Draft, ruling: MacRuling): Finished {
   const { diff, key, context } = draft;
   const { target, position } = diff.desired;
   const refusals = ruling.refusals.get(key) ?? [];
@@ -125,7 +131,7 @@ function finish(draft: Draft, ruling: MacRuling, live: LiveState, holders: MacHo
     notes,
     ...(ports === undefined ? {} : { ports: ports.ports }),
     unmanaged: context === undefined ? [] : unmanagedNames(context),
-    read: readFields(target, live, scopeOf(draft, forecast), holders),
+    draft,
   };
 }
 
@@ -148,7 +154,7 @@ function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {
 }
 
 /** Lets each plug wait for the action that takes its address from another VM. */
-function linkActions(targets: readonly TargetPlan[], ruling: MacRuling): readonly TargetPlan[] {
+function linkActions(targets: readonly Finished[], ruling: MacRuling): readonly Finished[] {
   const byVm = new Map(targets.map((item) => [objectKey(item.target), item.actions]));
   return targets.map((item) => {
     const key = objectKey(item.target);
@@ -188,13 +194,13 @@ function takes(action: Action, name: string): boolean {
 }
 
 /** A VM that is as declared is only counted; what the guest agent alone has yet to tell is no difference. */
-function isWorthListing({ differences, actions, blockers, notes }: TargetPlan): boolean {
+function isWorthListing({ differences, actions, blockers, notes }: Finished): boolean {
   return (
     differences.some(({ layer }) => layer !== 'guest') || actions.length > 0 || blockers.length > 0 || notes.length > 0
   );
 }
 
-function summaryOf(targets: readonly TargetPlan[]): Plan['summary'] {
+function summaryOf(targets: readonly Finished[]): Plan['summary'] {
   const actions = targets.flatMap((target) => target.actions);
   const attachments = (kind: 'plug' | 'unplug') =>
     actions.reduce((sum, action) => sum + (action.kind === kind ? action.attachments.length : 0), 0);
