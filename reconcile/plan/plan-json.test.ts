@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { declared, desiredState, liveState, runningVm } from '../../test/vm-builder.ts';
 import { diffState } from '../diff/diff.ts';
@@ -6,7 +7,7 @@ import { PatchpanelError } from '../errors.ts';
 import { checkStale, restsOnDomainXml } from './fingerprint.ts';
 import type { Plan } from './model.ts';
 import { makePlan } from './plan.ts';
-import { parsePlan, planToJson } from './plan-json.ts';
+import { blockerCodes, parsePlan, planToJson } from './plan-json.ts';
 
 const blue = { name: 'blue', mac: '02:00:00:00:00:01' };
 const wanted = desiredState([declared([blue])]);
@@ -136,4 +137,10 @@ test('a plan that rests on domain XML is checked against XML', () => {
   const forecast = makePlan(diffState(wanted, unread), wanted, unread);
   assert.equal(forecast.targets.some(restsOnDomainXml), false);
   assert.deepEqual(checkStale(forecast, live), [], 'XML that was not needed then is not needed now');
+});
+
+test('the reference page explains every blocker, and no other', () => {
+  const page = readFileSync(new URL('../../docs/reference/blockers.md', import.meta.url), 'utf8');
+  const explained = [...page.matchAll(/^### `([a-z-]+)`$/gm)].map((match) => match[1]);
+  assert.deepEqual(explained.toSorted(), [...blockerCodes].sort());
 });
