@@ -28,9 +28,6 @@ export type TextResult = { readonly ok: true; readonly value: string } | { reado
 
 export type Decoded = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: string };
 
-/** A decoded struct: the keys that were set, nested values likewise; a nil pointer in a list is null. */
-export type GoObject = { readonly [key: string]: unknown };
-
 /**
  * `json.Unmarshal` into a fresh value. A nil result is undefined; a slice is an array, a map or struct an object that
  * holds the keys which the input set, under the spelling of the Go type.

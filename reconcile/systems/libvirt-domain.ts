@@ -36,7 +36,7 @@ export interface DomainController {
 }
 
 /** A device that holds a PCI address, and where. */
-export interface DomainDevice {
+interface DomainDevice {
   /** Element name and what tells it apart: `interface ua-blue`, `controller scsi 0`, `disk vda`. */
   readonly label: string;
   readonly address: PciAddress;

@@ -4,7 +4,7 @@ import { decodeGo, type GoType } from './go-json.ts';
 export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status';
 
 /** What is known of the device behind an interface; which of the four follows from `type`. */
-export interface DeviceInfo {
+interface DeviceInfo {
   readonly type?: string;
   readonly version?: string;
   readonly pci?: {
@@ -140,4 +140,31 @@ export function statusKey(entry: NetworkStatus): string {
 /** Keys of all that the dynamic controller looks at: every entry but the default ones. */
 export function dynamicControllerKeys(entries: readonly NetworkStatus[]): readonly string[] {
   return nonDefaultEntries(entries).map(statusKey);
+}
+
+/** What is unusual in a network-status, one sentence each; entries are counted from 1. */
+export function statusWarnings(entries: readonly NetworkStatus[]): readonly string[] {
+  const warnings: string[] = [];
+  if (entries.length > 0 && !entries.some((entry) => entry.default === true)) {
+    warnings.push('No entry is marked default: the cluster network can not be told from the others.');
+  }
+  const seen = new Set<string>();
+  for (const [index, entry] of entries.entries()) {
+    const who = `Entry ${index + 1} (${statusKey(entry)})`;
+    if (seen.has(statusKey(entry))) warnings.push(`${who} is there twice; the dynamic controller keeps one.`);
+    seen.add(statusKey(entry));
+    if (entry.default === true) continue;
+    if (entry.interface === undefined) {
+      warnings.push(`${who} names no interface; the dynamic controller can not match it with an element.`);
+    } else if (entry.interface === 'eth0') {
+      warnings.push(
+        `${who} is the pod's own interface without the mark of the default: the dynamic controller tries to remove it, fails, and takes back what it added.`,
+      );
+    } else if (!entry.name.includes('/')) {
+      warnings.push(
+        `${who} has no namespace in its name; the dynamic controller can not find its network to remove it.`,
+      );
+    }
+  }
+  return warnings;
 }
