@@ -296,6 +296,12 @@ export const errorTable = {
     when: 'A networks annotation can not be parsed.',
     remedy: 'Correct the annotation; write JSON with name, namespace and interface.',
   },
+  'multus/annotation-crash': {
+    exit: error,
+    retryable: false,
+    when: 'A networks annotation holds a null element, which crashes whatever parses it.',
+    remedy: 'Remove the null from the list at once: Multus and the dynamic controller die of it.',
+  },
   'multus/status': {
     exit: error,
     retryable: false,
