@@ -103,10 +103,9 @@ export function memoryFs(onWrite: (path: string, content: Uint8Array) => void): 
 }
 
 function normal(path: string): string {
-  return `/${path
-    .split('/')
-    .filter((name) => name !== '' && name !== '.')
-    .join('/')}`;
+  if (path.length > 1 && path.startsWith('/') && !path.endsWith('/') && !/\/\.?\//.test(path)) return path;
+  const names = path.split('/').filter((name) => name !== '' && name !== '.');
+  return `/${names.join('/')}`;
 }
 
 function fsError(code: string, path: string): Error {

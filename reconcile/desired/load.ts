@@ -52,6 +52,9 @@ export async function loadDesired(
   return { source: identity(), ...state, files: tree.fileCount };
 }
 
+/** Files that are read at one time. */
+const readAhead = 32;
+
 interface OpenSource {
   readonly tree: SourceTree;
   /** To be asked when all is read. */
@@ -84,8 +87,11 @@ async function render(
   const documents: SourceDocument[] = [];
   const jsonnet = new JsonnetRenderer(tree, options.jsonnet ?? {}, options.signal);
   try {
-    for (const file of files) {
+    for (const [index, file] of files.entries()) {
       options.signal?.throwIfAborted();
+      if (index % readAhead === 0) {
+        await Promise.all(files.slice(index, index + readAhead).map((each) => tree.read(each)));
+      }
       try {
         if (file.endsWith('.jsonnet')) {
           onEvent({ kind: 'rendering', file });

@@ -101,6 +101,8 @@ export class SourceTree {
     if (known !== undefined) return known;
     if (this.#files.size >= this.#limits.maxFiles) throw tooMany(this.#limits.maxFiles);
     const bytes = await this.#reader.readFile(path, this.#limits.maxFileBytes);
+    const raced = this.#files.get(path);
+    if (raced !== undefined) return raced;
     this.#bytes += bytes.length;
     if (bytes.length > this.#limits.maxFileBytes) throw fileTooLarge(path, this.#limits.maxFileBytes);
     if (this.#bytes > this.#limits.maxTotalBytes) {
