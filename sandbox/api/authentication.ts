@@ -16,7 +16,7 @@ export function authenticate(header: string | undefined, tokens: ApiServerOption
   if (token === undefined) return anonymous;
   const found = tokens.get(token);
   if (found === undefined) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
-  return { user: found.user, groups: [...found.groups, 'system:authenticated'] };
+  return { user: found.user, groups: [...new Set([...found.groups, 'system:authenticated'])] };
 }
 
 export type Authorize = NonNullable<ApiServerOptions['authorize']>;

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { isObject, type JsonObject } from './json.ts';
+import { decodeProtobuf, isProtobuf } from './protobuf.ts';
 import { ApiError, badRequest } from './status.ts';
 
 const bodyLimit = 3 * 1024 * 1024;
@@ -43,6 +44,11 @@ export function decodeObject(
   custom: boolean,
 ): { readonly object: JsonObject; readonly duplicates: readonly string[] } {
   const source = body.toString('utf8');
+  if (isProtobuf(body)) {
+    const object = decodeProtobuf(body);
+    if (object === undefined) throw unsupportedMediaType(objectTypes);
+    return { object, duplicates: [] };
+  }
   if (type === 'application/yaml') return { object: decodeYamlObject(source), duplicates: [] };
   if (type !== 'application/json' && type !== '') throw unsupportedMediaType(objectTypes);
   const unrecognized = (cause: string): ApiError =>

@@ -57,11 +57,12 @@ export function patchedObject(
     : goTypeError(served.resource.schema, served.resource.kind, patched);
   const timeError = mismatch ?? microTimeError(served.resource.plural, patched);
   if (timeError !== undefined) throw invalidPatchResult(quoted(), timeError);
-  const whole = quoted();
+  const strict = context.options.fieldValidation === 'Strict';
+  const whole = strict ? quoted() : '';
   const unknown = prune(served.resource.schema, patched);
   if (unknown.length > 0 && context.options.fieldValidation !== 'Ignore') {
     const texts = unknown.map((field) => `unknown field ${JSON.stringify(field)}`);
-    if (context.options.fieldValidation === 'Strict') {
+    if (strict) {
       throw invalidPatchResult(whole, `strict decoding error: ${texts.join(', ')}`);
     }
     context.warnings.push(...texts);

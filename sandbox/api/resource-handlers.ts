@@ -4,12 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, warningHeader } from './answer.ts';
 import { applyObject } from './apply.ts';
 import type { User } from './authentication.ts';
+import { namespaces } from './builtin-resources.ts';
 import { builtinRules } from './builtin-rules.ts';
 import type { AdmissionHook } from './contract.ts';
 import { decodeObject, mediaType, readBody } from './decode.ts';
 import { answersWithObject, deleteObject, parseDeleteOptions } from './deleting.ts';
 import { child, cloneJson, type JsonObject, text } from './json.ts';
 import { checkListOptions, type ListPage, type ListQuery, listPage, parseLimit, parseRevision } from './listing.ts';
+import type { NamespaceContent } from './namespace-content.ts';
 import { decodePatchBody, patchedObject, patchType } from './patching.ts';
 import { negotiate, type Representation } from './representation.ts';
 import type { ResourceRequest } from './request.ts';
@@ -35,6 +37,7 @@ import {
 export interface Call {
   readonly store: MemoryStore;
   readonly hooks: readonly AdmissionHook[];
+  readonly namespaceContent: NamespaceContent;
   readonly served: Served;
   readonly target: ResourceRequest;
   readonly query: URLSearchParams;
@@ -292,10 +295,17 @@ export async function handleDelete(call: Call): Promise<Answer> {
   const options = parseDeleteOptions(await readBody(call.request), query);
   const context = deleteContext(call, options.dryRun);
   const current = findEntry(context, target.name ?? '');
+  if (served.resource === namespaces && !options.dryRun) return deleteNamespace(call, context, current);
   const result = deleteObject(context, current, options);
   if (answersWithObject(served.resource.plural, result)) return answerObject(call, result.entry, 200);
   const uid = text(child(current.object, 'metadata')?.uid) ?? '';
   return { status: 200, json: JSON.stringify(success(served.resource, current.name, uid)) };
+}
+
+/** A namespace answers with itself, terminating; a second delete changes nothing. */
+function deleteNamespace(call: Call, context: WriteContext, current: Entry): Answer {
+  const marked = child(current.object, 'metadata')?.deletionTimestamp !== undefined;
+  return answerObject(call, marked ? current : call.namespaceContent.terminate(context, current), 200);
 }
 
 function deleteContext(call: Call, dryRun: boolean): WriteContext {

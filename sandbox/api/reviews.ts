@@ -5,7 +5,6 @@ import type { Authorize, User } from './authentication.ts';
 import { mayReadPath } from './authentication.ts';
 import { decodeObject, mediaType } from './decode.ts';
 import { child, type JsonObject, text } from './json.ts';
-import { decodeAccessReview, isProtobuf } from './protobuf.ts';
 import { badRequest, fieldInvalid, invalid, unknownResource } from './status.ts';
 import { timestamp } from './store.ts';
 
@@ -38,7 +37,6 @@ export function handleReview(
 }
 
 function decode(body: Buffer, contentType: string | undefined, kind: string): JsonObject {
-  if (isProtobuf(body)) return decodeAccessReview(body);
   return decodeObject(body, mediaType(contentType), kind, false).object;
 }
 

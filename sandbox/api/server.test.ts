@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
-import type { ApiServer, ApiServerOptions } from './contract.ts';
+import type { ApiServer, ApiServerOptions, AuditEntry } from './contract.ts';
 import { startApiServer } from './server.ts';
 
 const widgets = {
@@ -148,4 +148,53 @@ test('exec speaks v5 and v4', async () => {
     '3:{"status":"Failure","message":"command terminated with non-zero exit code: command terminated with exit code 3",' +
       '"reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"3"}]}}',
   ]);
+});
+
+test('faults: a share of requests fails, and watches are cut', async () => {
+  const faulty = await startApiServer({ ...options, faults: { errorShare: 1, watchCutMilliseconds: 10 } });
+  try {
+    const response = await fetch(`${faulty.url}${path}`, { headers: { authorization: 'Bearer admin' } });
+    await response.text();
+    assert.ok(response.status === 429 ? response.headers.get('retry-after') === '1' : response.status === 503);
+  } finally {
+    await faulty.close();
+  }
+  const cutting = await startApiServer({ ...options, faults: { watchCutMilliseconds: 10 } });
+  try {
+    const response = await fetch(`${cutting.url}${path}?watch=1`, { headers: { authorization: 'Bearer admin' } });
+    await assert.rejects(response.text());
+  } finally {
+    await cutting.close();
+  }
+});
+
+test('tells of each request who made it and how it ended', async () => {
+  const entries: AuditEntry[] = [];
+  const audited = await startApiServer({ ...options, onRequest: (entry) => entries.push(entry) });
+  try {
+    const response = await fetch(`${audited.url}${path}/none/status`, { headers: { authorization: 'Bearer admin' } });
+    await response.text();
+  } finally {
+    await audited.close();
+  }
+  assert.deepEqual(entries, [
+    {
+      user: 'admin',
+      method: 'GET',
+      path: `${path}/none/status`,
+      verb: 'get',
+      resource: 'widgets',
+      subresource: 'status',
+      status: 404,
+    },
+  ]);
+});
+
+test('an object that is being changed is never seen half done', async () => {
+  await call('POST', path, widget('frozen', { size: 1, list: [1] }));
+  const before = api.store.get('example.dev', 'widgets', 'default', 'frozen');
+  const copy = structuredClone(before);
+  await call('PATCH', `${path}/frozen?dryRun=All`, { spec: { size: 2 } }, 'application/merge-patch+json');
+  await call('PATCH', `${path}/frozen`, { metadata: { labels: { a: 'b' } } }, 'application/merge-patch+json');
+  assert.deepEqual(before, copy);
 });

@@ -20,6 +20,7 @@ import type { ApiServer, ApiServerOptions, SubresourceHandler } from './contract
 import { readBody } from './decode.ts';
 import { Discovery } from './discovery.ts';
 import { ExecServer, podOf, resolveExec, upgradeRequired } from './exec.ts';
+import { NamespaceContent } from './namespace-content.ts';
 import { OpenApi } from './openapi.ts';
 import { parseResourcePath, type ResourceRequest, verbOf, wantsWatch } from './request.ts';
 import {
@@ -104,6 +105,7 @@ class Api {
   address = '';
   readonly #options: ApiServerOptions;
   readonly #table: ResourceTable;
+  readonly #namespaceContent: NamespaceContent;
   readonly #discovery: Discovery;
   readonly #openApi: OpenApi;
   readonly #exec: ExecServer;
@@ -115,6 +117,7 @@ class Api {
     this.#options = options;
     this.store = new MemoryStore(resources);
     this.#table = new ResourceTable(this.store, resources, options.subresources);
+    this.#namespaceContent = new NamespaceContent(this.store, resources);
     this.#discovery = new Discovery(resources, options.subresources);
     this.#openApi = new OpenApi(resources);
     this.#exec = new ExecServer(options.exec);
@@ -293,7 +296,16 @@ class Api {
     }
     if (served.resource.namespaced && target.namespace === undefined && target.name !== undefined)
       throw unknownResource();
-    return { store: this.store, hooks: this.#options.admission, served, target, query, request, user };
+    return {
+      store: this.store,
+      hooks: this.#options.admission,
+      namespaceContent: this.#namespaceContent,
+      served,
+      target,
+      query,
+      request,
+      user,
+    };
   }
 
   async #dispatch(method: string, call: Call): Promise<Answer> {
