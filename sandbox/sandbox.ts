@@ -37,6 +37,16 @@ export const actorUsers = {
 } as const;
 export type ActorName = keyof typeof actorUsers;
 
+/** Programs of the parts: what stands as field manager of their writes. */
+const actorPrograms: Readonly<Record<ActorName, string>> = {
+  virtController: 'virt-controller',
+  virtApi: 'virt-api',
+  virtHandler: 'virt-handler',
+  scheduler: 'kube-scheduler',
+  kubelet: 'kubelet',
+  dynamicNetworks: 'dynamic-networks-controller',
+};
+
 /** What tests may do beyond the command line's options. */
 export interface AssembleOptions extends SandboxOptions {
   /** Stands between an actor and its client, to record what it writes. */
@@ -51,6 +61,8 @@ export interface AssembledSandbox extends Sandbox {
   readonly faults: Faults;
   /** Whether the dynamic-networks controller looks at pods. */
   setDynamicNetworks(enabled: boolean): void;
+  /** Whether kubelet leaves new pods as they are. */
+  setHeld(held: boolean): void;
   /** Lets virt-handler look at every VMI again, after a switch was changed. */
   wake(): void;
 }
@@ -88,8 +100,10 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     }),
     exec: virshExec((namespace, pod) => domainIn(api, node, namespace, pod)),
     tokens,
-    authorize: ({ groups, subresource }) =>
-      groups.includes('system:masters') && !(subresource === 'exec' && faults.strikes('exec-forbidden')),
+    authorize: ({ groups, subresource, namespace = '', name = '' }) => {
+      const forbidden = subresource === 'exec' && faults.strikes('exec-forbidden', namespace, name);
+      return groups.includes('system:masters') && !forbidden;
+    },
     faults: apiFaults(options.faults ?? []),
     ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
   });
@@ -116,7 +130,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
   try {
     const admin = await open(adminToken, 'sandbox');
     const client = async (name: ActorName): Promise<Cluster> => {
-      const cluster = await open(actorTokens.get(name) ?? '', actorUsers[name].split(':').at(-1) ?? name);
+      const cluster = await open(actorTokens.get(name) ?? '', actorPrograms[name]);
       return options.wrap?.(name, cluster) ?? cluster;
     };
     virtApi = await client('virtApi');
@@ -129,13 +143,9 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     if (vms > 0) plant(api.store, fleetSeeds({ count: vms }));
     const networks = dynamicNetworksController(await client('dynamicNetworks'), context);
     networks.enabled = dynamicNetworks;
+    const nodes = kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context);
     const handler = virtHandler(await client('virtHandler'), context);
-    actors.push(
-      networks,
-      kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context),
-      handler,
-      virtController(await client('virtController'), context),
-    );
+    actors.push(networks, nodes, handler, virtController(await client('virtController'), context));
     await Promise.all(actors.map((actor) => actor.start()));
     const definitions = [...builtinResources, ...kubevirtResources];
     const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
@@ -153,6 +163,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       setDynamicNetworks(enabled) {
         networks.enabled = enabled;
       },
+      setHeld: (held) => nodes.hold(held),
       wake: () => handler.wake(),
       stop,
     };

@@ -37,28 +37,36 @@ export class Faults {
   }
 }
 
+/** What an event is about. */
+interface Involved {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
+}
+
 /** Writes events as a client-go recorder does: one object for repeated ones, with a count. */
 export class EventRecorder {
   readonly #cluster: Cluster;
   readonly #component: string;
   readonly #seen = new Map<string, KubeObject>();
+  #work: Promise<void> = Promise.resolve();
 
   constructor(cluster: Cluster, component: string) {
     this.#cluster = cluster;
     this.#component = component;
   }
 
-  /** Never throws: an event that is lost is no reason to fail. */
-  async emit(
-    involved: {
-      readonly apiVersion: string;
-      readonly kind: string;
-      readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
-    },
-    type: 'Normal' | 'Warning',
-    reason: string,
-    message: string,
-  ): Promise<void> {
+  /** Written in the background, one after the other; an event that is lost is no reason to fail. */
+  emit(involved: Involved, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#work = this.#work.then(() => this.#write(involved, type, reason, message));
+  }
+
+  /** Resolves when all that was emitted is written. */
+  async flush(): Promise<void> {
+    await this.#work;
+  }
+
+  async #write(involved: Involved, type: 'Normal' | 'Warning', reason: string, message: string): Promise<void> {
     const { name, namespace, uid } = involved.metadata;
     const key = [uid, type, reason, message].join('\n');
     const now = timestamp();

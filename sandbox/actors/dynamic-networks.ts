@@ -42,6 +42,7 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
     async stop(): Promise<void> {
       abort.abort();
       await Promise.all(work.values());
+      await events.flush();
       await Promise.all([informer.stop(), nads.stop()]);
     },
   };
@@ -56,7 +57,7 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
     if (pod.spec.hostNetwork === true) {
       if (pod.metadata.annotations?.[networksAnnotation] !== undefined) {
         const event = hostNetworkEvent(pod.metadata);
-        void events.emit(pod, event.type, event.reason, event.message);
+        events.emit(pod, event.type, event.reason, event.message);
       }
       return;
     }
@@ -93,13 +94,12 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
     const status = readPodNetworkStatus(pod.metadata.annotations);
     const plan = planAttachments(elements, status);
     if (plan.adds.length === 0 && plan.removes.length === 0) return false;
-    const emitted: Promise<void>[] = [];
     const round = await reconcileAttachments(
       pod.metadata,
       plan,
       status,
       cniOf(pod),
-      (event) => emitted.push(events.emit(pod, event.type, event.reason, event.message)),
+      (event) => events.emit(pod, event.type, event.reason, event.message),
       async (next) => {
         const { namespace, name } = pod.metadata;
         const value = JSON.stringify(shuffled(next));
@@ -114,7 +114,6 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
         );
       },
     );
-    await Promise.all(emitted);
     return round.failed;
   }
 

@@ -28,11 +28,12 @@ interface Clients {
   readonly kubelet: Cluster;
 }
 
-export function kubelet(clients: Clients, context: ActorContext): Actor {
+export function kubelet(clients: Clients, context: ActorContext): Actor & { hold(held: boolean): void } {
   const informer = new Informer(clients.kubelet, pods);
   const nads = new Informer(clients.kubelet, networkAttachmentDefinitions);
   const stand = new Kubelet(clients, informer, nads, context);
   return {
+    hold: (held) => stand.hold(held),
     async start() {
       await nads.start();
       await informer.start();
@@ -58,6 +59,7 @@ class Kubelet {
   /** Pods that wait for a network attachment definition. */
   readonly #stuck = new Set<string>();
   #nextNode = 0;
+  #held = false;
 
   constructor(clients: Clients, informer: Informer, nads: Informer, context: ActorContext) {
     this.#scheduler = clients.scheduler;
@@ -85,6 +87,14 @@ class Kubelet {
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#queue.close();
+    const recorders = [this.#schedulerEvents, this.#kubeletEvents, this.#multusEvents];
+    await Promise.all(recorders.map((recorder) => recorder.flush()));
+  }
+
+  /** While held, pods that are not running yet stay as they are. */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (!held) for (const object of this.#pods.values()) this.#queue.add(keyOf(object));
   }
 
   async #sync(key: string): Promise<void> {
@@ -92,8 +102,9 @@ class Kubelet {
     if (pod === undefined) return;
     if (pod.metadata.deletionTimestamp !== undefined) await this.#end(key);
     else if (pod.spec.nodeName === undefined) await this.#schedule(pod);
-    else if (pod.status?.phase === undefined || pod.status.phase === 'Pending') await this.#run(key);
-    else if (pod.status.phase === 'Running') await this.#running(pod, key);
+    else if (pod.status?.phase === undefined || pod.status.phase === 'Pending') {
+      if (!this.#held) await this.#run(key);
+    } else if (pod.status.phase === 'Running') await this.#running(pod, key);
   }
 
   #pod(key: string): Pod | undefined {
@@ -120,7 +131,7 @@ class Kubelet {
       { subresource: 'binding' },
     );
     const message = `Successfully assigned ${namespace}/${name} to ${node}`;
-    await this.#schedulerEvents.emit(pod, 'Normal', 'Scheduled', message);
+    this.#schedulerEvents.emit(pod, 'Normal', 'Scheduled', message);
   }
 
   /** A migration target goes to another node than its source. */
@@ -140,7 +151,7 @@ class Kubelet {
     const failure = this.#networkFailure(pod);
     if (failure !== undefined) {
       this.#stuck.add(key);
-      await this.#kubeletEvents.emit(pod, 'Warning', 'FailedCreatePodSandBox', failure);
+      this.#kubeletEvents.emit(pod, 'Warning', 'FailedCreatePodSandBox', failure);
       this.#queue.addAfter(key, delays.retry / this.#context.speed);
       return;
     }
@@ -153,7 +164,7 @@ class Kubelet {
     });
     for (const entry of entries) {
       const message = `Add ${entry.interface} [${(entry.ips ?? []).map((ip) => `${ip}/24`).join(' ')}] from ${entry.name}`;
-      await this.#multusEvents.emit(pod, 'Normal', 'AddedInterface', message);
+      this.#multusEvents.emit(pod, 'Normal', 'AddedInterface', message);
     }
     const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], startTime: timestamp() };
     await this.#writeStatus(pod, { ...status, hostIP: nodeAddresses[pod.spec.nodeName ?? ''] ?? '' }, 'False');

@@ -143,7 +143,7 @@ export class MigrationController {
       default:
         if (target !== undefined && own?.targetNodeDomainDetected === true) await this.#noteTargetReady(target);
         if (own?.completed !== true) return;
-        await this.#events.emit(migration, 'Normal', 'SuccessfulMigration', 'Source node reported migration succeeded');
+        this.#events.emit(migration, 'Normal', 'SuccessfulMigration', 'Source node reported migration succeeded');
         await this.#phase(migration, 'Succeeded');
     }
   }
@@ -164,7 +164,7 @@ export class MigrationController {
     const created = await this.#cluster.create(pods, launcherPod(current, { object: migration, sourceNode }));
     this.#pods.observe(created);
     const message = `Created migration target pod ${created.metadata.name}`;
-    await this.#events.emit(migration, 'Normal', 'SuccessfulCreate', message);
+    this.#events.emit(migration, 'Normal', 'SuccessfulCreate', message);
   }
 
   async #handOver(migration: Migration, vmi: Vmi, target: Pod): Promise<void> {
@@ -193,7 +193,7 @@ export class MigrationController {
       { op: 'replace', path: '/metadata/labels', value: { ...vmi.metadata.labels, [targetNodeLabel]: targetNode } },
     ]);
     const message = 'Migration target pod is ready for preparation by virt-handler.';
-    await this.#events.emit(migration, 'Normal', 'SuccessfulHandOver', message);
+    this.#events.emit(migration, 'Normal', 'SuccessfulHandOver', message);
   }
 
   async #noteTargetReady(target: Pod): Promise<void> {
@@ -208,7 +208,7 @@ export class MigrationController {
   }
 
   async #fail(migration: Migration, message: string): Promise<void> {
-    await this.#events.emit(migration, 'Warning', 'FailedMigration', message);
+    this.#events.emit(migration, 'Warning', 'FailedMigration', message);
     await this.#phase(migration, 'Failed');
   }
 
@@ -217,7 +217,7 @@ export class MigrationController {
     if (target !== undefined) await this.#deleteTarget(migration, target);
     const now = timestamp();
     const aborted = { type: 'migrationAbortRequested', status: 'True', lastProbeTime: now, lastTransitionTime: now };
-    await this.#events.emit(migration, 'Warning', 'FailedMigration', 'Migration failed due to being canceled');
+    this.#events.emit(migration, 'Warning', 'FailedMigration', 'Migration failed due to being canceled');
     await this.#phase({ ...migration, status: { ...migration.status, conditions: [aborted] } }, 'Failed');
   }
 
@@ -230,7 +230,7 @@ export class MigrationController {
       if (!isStatus(error, 404)) throw error;
     }
     const message = `migration canceled and pod ${namespace}/${name} is deleted`;
-    await this.#events.emit(migration, 'Normal', 'SuccessfulDelete', message);
+    this.#events.emit(migration, 'Normal', 'SuccessfulDelete', message);
   }
 
   /** After the end: the VMI's account of it is copied, the target of a failed one goes, the finalizer is dropped. */

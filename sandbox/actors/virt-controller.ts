@@ -23,17 +23,13 @@ export function virtController(cluster: Cluster, { speed }: Pick<ActorContext, '
   const settings = new Informer(cluster, kubevirts);
   const informers = [settings, launchers, vmis, vms, migrations];
   const events = new EventRecorder(cluster, 'virtualmachine-controller');
+  const updates = new EventRecorder(cluster, 'workload-update-controller');
   const vmiController = new VmiController(cluster, vmis, launchers, events, speed);
   const controllers = [
     vmiController,
     new VmController(cluster, vms, vmis, events),
     new MigrationController(cluster, { migrations, vmis, pods: launchers }, vmiController.index, events),
-    new WorkloadUpdater(
-      cluster,
-      { vmis, migrations, kubevirts: settings },
-      new EventRecorder(cluster, 'workload-update-controller'),
-      speed,
-    ),
+    new WorkloadUpdater(cluster, { vmis, migrations, kubevirts: settings }, updates, speed),
   ];
   return {
     async start() {
@@ -42,6 +38,7 @@ export function virtController(cluster: Cluster, { speed }: Pick<ActorContext, '
     },
     async stop() {
       await Promise.all(controllers.map((controller) => controller.stop()));
+      await Promise.all([events.flush(), updates.flush()]);
       await Promise.all(informers.map((informer) => informer.stop()));
     },
   };

@@ -93,6 +93,7 @@ class VirtHandler {
 
   async stop(): Promise<void> {
     await this.#queue.close();
+    await this.#events.flush();
   }
 
   /** Looks at every VMI again. */
@@ -176,7 +177,7 @@ class VirtHandler {
     const missing = toAttach(vmi, domain).filter((nic) => !inPod(nic.name));
     for (const nic of missing) {
       const message = `failed to configure vmi network: setup failed, err: Critical network error: Link not found: ${nic.name}`;
-      await this.#events.emit(vmi, 'Warning', eventReasons.nicHotplug, message);
+      this.#events.emit(vmi, 'Warning', eventReasons.nicHotplug, message);
     }
     const guest = {
       takes: (network: string) => !this.#strikes('no-plug', vmi, network),
@@ -195,7 +196,7 @@ class VirtHandler {
       return;
     }
     if (result.error !== undefined) {
-      await this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, result.error);
+      this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, result.error);
     }
     const failures = this.#failures.get(vmi.metadata.uid) ?? 0;
     this.#failures.set(vmi.metadata.uid, failures + 1);
@@ -205,7 +206,7 @@ class VirtHandler {
 
   async #reportFailure(vmi: Vmi, error: string): Promise<void> {
     const conditions = withFirstError(vmi.status?.conditions ?? [], error);
-    await this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, error);
+    this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, error);
     if (!equalJson(conditions, vmi.status?.conditions)) await this.#update(vmi, { ...vmi.status, conditions });
   }
 
@@ -284,7 +285,7 @@ class VirtHandler {
     node.setDomain(target.metadata.uid, moved.domain);
     node.markReady(target.metadata.uid);
     node.markFinished(source.metadata.uid);
-    if (moved.error !== undefined) await this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, moved.error);
+    if (moved.error !== undefined) this.#events.emit(vmi, 'Warning', eventReasons.syncFailed, moved.error);
   }
 
   async #writeMigration(vmi: Vmi, migrationState: MigrationState): Promise<void> {

@@ -90,8 +90,12 @@ export class VmController {
     if (vmi?.metadata.deletionTimestamp !== undefined && isFinal(vmi)) await this.#release(vmi);
     if (vmi !== undefined && vmi.metadata.deletionTimestamp === undefined) await this.#noteGeneration(vm, vmi);
     const starting = await this.#run(vm, vmi);
-    vm = await this.#syncSpecs(vm, vmi);
-    await this.#syncStatus(vm, vmi, starting);
+    const synced = vmi === undefined ? undefined : await this.#syncVmi(vm, vmi);
+    if (synced !== undefined && synced.metadata.deletionTimestamp === undefined) {
+      vm = await this.#copyTopologyBack(vm, synced);
+    }
+    vm = await this.#dropAbsent(vm, synced);
+    await this.#syncStatus(vm, synced, starting);
   }
 
   #vmiOf(vm: Vm): Vmi | undefined {
@@ -146,7 +150,7 @@ export class VmController {
     const created = await this.#cluster.create(virtualMachineInstances, writable(newVmi(vm) as unknown as Vmi));
     this.#revisions.set(created.metadata.uid ?? '', vm.spec.template);
     this.#vmis.observe(created);
-    await this.#events.emit(
+    this.#events.emit(
       vm,
       'Normal',
       'SuccessfulCreate',
@@ -158,7 +162,7 @@ export class VmController {
     if (this.#deleting.has(vmi.metadata.uid)) return;
     this.#deleting.add(vmi.metadata.uid);
     await this.#cluster.delete(virtualMachineInstances, vmi.metadata.namespace, vmi.metadata.name);
-    await this.#events.emit(
+    this.#events.emit(
       vm,
       'Normal',
       'SuccessfulDelete',
@@ -166,20 +170,18 @@ export class VmController {
     );
   }
 
-  /** Brings template and VMI together; returns the VM as it then is. */
-  async #syncSpecs(vm: Vm, vmi: Vmi | undefined): Promise<Vm> {
-    if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) return this.#dropAbsent(vm, vmi);
+  /** Carries NIC changes of the template to the VMI; returns it as it then is. */
+  async #syncVmi(vm: Vm, vmi: Vmi): Promise<Vmi> {
+    if (vmi.metadata.deletionTimestamp !== undefined) return vmi;
     const current = nicLists(vmi.spec);
     const lists = nextVmiLists(nicLists(vm.spec.template.spec), current, vmi.status?.interfaces ?? []);
-    if (lists !== undefined) {
-      await this.#patchVmi(vmi, [
-        { op: 'test', path: '/spec/networks', value: json(current.networks) },
-        { op: 'add', path: '/spec/networks', value: json(lists.networks) },
-        { op: 'test', path: '/spec/domain/devices/interfaces', value: json(current.interfaces) },
-        { op: 'add', path: '/spec/domain/devices/interfaces', value: json(lists.interfaces) },
-      ]);
-    }
-    return this.#dropAbsent(await this.#copyTopologyBack(vm, vmi), vmi);
+    if (lists === undefined) return vmi;
+    return this.#patchVmi(vmi, [
+      { op: 'test', path: '/spec/networks', value: json(current.networks) },
+      { op: 'add', path: '/spec/networks', value: json(lists.networks) },
+      { op: 'test', path: '/spec/domain/devices/interfaces', value: json(current.interfaces) },
+      { op: 'add', path: '/spec/domain/devices/interfaces', value: json(lists.interfaces) },
+    ]);
   }
 
   /** A VMI whose template is as it was born from is as good as new. */
@@ -272,12 +274,15 @@ export class VmController {
     return readAs<Vm>(stored);
   }
 
-  async #patchVmi(vmi: Vmi, patch: readonly PatchOperation[]): Promise<void> {
+  async #patchVmi(vmi: Vmi, patch: readonly PatchOperation[]): Promise<Vmi> {
     const { namespace, name } = vmi.metadata;
     try {
-      this.#vmis.observe(await this.#cluster.jsonPatch(virtualMachineInstances, namespace, name, patch));
+      const stored = await this.#cluster.jsonPatch(virtualMachineInstances, namespace, name, patch);
+      this.#vmis.observe(stored);
+      return readAs<Vmi>(stored);
     } catch (error) {
-      if (!isStatus(error, 404)) throw error;
+      if (isStatus(error, 404)) return vmi;
+      throw error;
     }
   }
 }

@@ -158,7 +158,7 @@ export class VmiController {
     const created = await this.#cluster.create(pods, launcherPod(vmi));
     this.#pods.observe(created);
     const message = `Created virtual machine pod ${created.metadata.name}`;
-    await this.#events.emit(vmi, 'Normal', 'SuccessfulCreate', message);
+    this.#events.emit(vmi, 'Normal', 'SuccessfulCreate', message);
   }
 
   /** Pending to Scheduled: full updates. */
@@ -258,7 +258,7 @@ export class VmiController {
     this.#deleting.add(pod.metadata.uid);
     await this.#cluster.delete(pods, pod.metadata.namespace, pod.metadata.name);
     const message = `Deleted virtual machine pod ${pod.metadata.name}`;
-    await this.#events.emit(vmi, 'Normal', 'SuccessfulDelete', message);
+    this.#events.emit(vmi, 'Normal', 'SuccessfulDelete', message);
   }
 
   #activePods(vmi: Vmi): Record<string, string> {

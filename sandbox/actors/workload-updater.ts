@@ -76,7 +76,7 @@ export class WorkloadUpdater {
     });
     this.#migrations.observe(created);
     const message = `Created Migration ${created.metadata.name} for automated workload update`;
-    await this.#events.emit(vmi, 'Normal', 'SuccessfulCreate', message);
+    this.#events.emit(vmi, 'Normal', 'SuccessfulCreate', message);
   }
 
   #mayMigrate(): boolean {
