@@ -324,6 +324,16 @@ suite('in place', () => {
     assert.ok(order.indexOf('action-done b') < order.indexOf('action-started a'), order.join(', '));
   });
 
+  test('a listener that throws fails its own VM, and none that waits for it hangs', async () => {
+    const scenario = await withVm('thrower', 'a', 'b');
+    const plan = await scenario.plan({ a: ['blue'], b: ['blue'] });
+    const outcome = await applyPlan(plan, scenario.cluster, applyOptions({}), (event) => {
+      if (event.type === 'layer-reached' && event.target.name === 'a') throw new Error('the terminal is gone');
+    });
+    assert.deepEqual(results(outcome), { a: 'failed', b: 'converged' }, JSON.stringify(outcome));
+    assert.match(failure(outcome).reason ?? '', /terminal is gone/);
+  });
+
   test('a VM that is blocked is not touched', async () => {
     const scenario = await withVm('blocked');
     const { outcome } = await scenario.run({ 'db-0': [{ name: 'blue', on: 'nosuch' }] });
@@ -484,8 +494,8 @@ suite('an API server that is unwell', () => {
     let refused = 0;
     const here = await stage({
       faults: [
-        { name: 'api-errors', value: '0.1' },
-        { name: 'watch-cut', value: '150' },
+        { name: 'api-errors', value: '0.05' },
+        { name: 'watch-cut', value: '300' },
       ],
       onRequest({ status }) {
         if (status === 429 || status === 503) refused += 1;

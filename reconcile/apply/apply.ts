@@ -77,7 +77,7 @@ function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted,
-      unchanged: Math.max(plan.summary.unchanged, idle),
+      unchanged: plan.summary.unchanged,
       writes,
       milliseconds,
     },

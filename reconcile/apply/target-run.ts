@@ -26,7 +26,14 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
     const result = plan.blockers.length > 0 ? 'blocked' : 'converged';
     return { target: plan.target, result, actions: skipped, verified: [] };
   }
-  return await new TargetRun(plan, run).go();
+  try {
+    return await new TargetRun(plan, run).go();
+  } catch (error) {
+    // Such as a listener that throws: those that wait for this VM must not wait for ever.
+    const actions = plan.actions.map((action) => failedBy(action, error));
+    for (const outcome of actions) run.ledger.settle(outcome);
+    return { target: plan.target, result: 'failed', actions, verified: [] };
+  }
 }
 
 /** A blocker of one attachment left its actions out of the plan; one of the VM forbids all, but for its port count. */
