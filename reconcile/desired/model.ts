@@ -46,7 +46,12 @@ export type SourceIdentity =
       readonly commit: string;
       readonly path: string;
     }
-  | { readonly kind: 'folder'; readonly path: string; readonly digest: string };
+  | {
+      readonly kind: 'folder';
+      readonly path: string;
+      /** `sha256:` and the digest of names and contents. */
+      readonly digest: string;
+    };
 
 export interface DesiredState {
   readonly source: SourceIdentity;

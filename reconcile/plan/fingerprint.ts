@@ -55,6 +55,14 @@ export function restsOnDomainXml(target: TargetPlan): boolean {
   return scopeOf(target.read.fields).domain;
 }
 
+/** The networks that the plan of a VM rests on, from its fields. */
+export function readNetworks(fields: Json): readonly ObjectName[] {
+  return scopeOf(fields).networks.map((key) => {
+    const slash = key.indexOf('/');
+    return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+  });
+}
+
 /** One field that is no longer as the plan found it; `null`: not there. */
 interface Moved {
   readonly field: string;

@@ -20,6 +20,7 @@ function fenced(text: string): string {
   return printable(text).replaceAll('```', "'''");
 }
 
+/** Empty where a VM has nothing but blockers, which stand above. */
 function targetSection(target: TargetPlan): string {
   const plain = makeStyle(false);
   const lines = target.actions.map((action) => {
@@ -28,6 +29,7 @@ function targetSection(target: TargetPlan): string {
   });
   if (target.ports !== undefined) lines.push(fenced(`# ${portStrip(target.ports, plain)}`));
   for (const note of target.notes) lines.push(fenced(`# ${note.message}`));
+  if (lines.length === 0) return '';
   const { namespace, name } = target.target;
   const title = cell(`${namespace}/${name}`);
   return `<details><summary>${title}, ${runStateWords[target.runState]}</summary>\n\n\`\`\`diff\n${lines.join('\n')}\n\`\`\`\n\n</details>\n`;
@@ -38,7 +40,7 @@ function blockers(plan: Plan): string[] {
     target.blockers.map((blocker) => {
       const whom = blocker.attachment === undefined ? '' : ` ${cell(blocker.attachment)}`;
       const who = `**${cell(`${target.target.namespace}/${target.target.name}`)}**${whom}`;
-      return `- ${who} (${blocker.code}): ${cell(blocker.message)} ${cell(blocker.remedy)}`;
+      return `- ${who} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}`;
     }),
   );
   return rows.length === 0 ? [] : ['### Blocked', '', ...rows, ''];
@@ -82,7 +84,7 @@ export function planMarkdown(plan: Plan): string {
     }
     size += row.length + section.length + 2;
     table.push(row);
-    sections.push(section);
+    if (section !== '') sections.push(section);
   }
   const rest: string[] = [];
   if (left > 0) rest.push(`${left} more blockers are not shown.`);

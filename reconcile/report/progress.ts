@@ -1,7 +1,7 @@
 /** Progress of a run: live lines on a terminal, plain lines in a log, JSON lines for machines. */
 import type { OnRunEvent, RunEvent } from '../apply/model.ts';
 import type { Action } from '../plan/model.ts';
-import type { Layer, ObjectName } from '../vocabulary.ts';
+import type { ObjectName } from '../vocabulary.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, duration } from './words.ts';
 
@@ -21,8 +21,43 @@ function who(target: ObjectName): string {
   return `${target.namespace}/${target.name}`;
 }
 
-/** Each event as one line of words; undefined for those that only a live display shows. */
-export function eventLine(event: RunEvent, style: Style): string | undefined {
+/** What is known of an action that is under way. */
+interface Course {
+  readonly since: number;
+  /** `vm 0.0 s, vmi 0.1 s`: when each layer came to agree. */
+  readonly layers: string[];
+}
+
+/** Follows actions from start to end, so that each is told in one line when it is done. */
+class Courses {
+  readonly #courses = new Map<string, Course>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  note(event: RunEvent): void {
+    if (event.type === 'action-started') this.#courses.set(event.action.id, { since: this.#now(), layers: [] });
+    if (event.type === 'layer-reached') {
+      this.#courses.get(event.action.id)?.layers.push(`${event.layer} ${duration(event.milliseconds)}`);
+    }
+  }
+
+  layers(action: Action): string {
+    return this.#courses.get(action.id)?.layers.join(', ') ?? '';
+  }
+
+  milliseconds(action: Action): number {
+    return this.#now() - (this.#courses.get(action.id)?.since ?? this.#now());
+  }
+}
+
+/** A plain log tells of a wait only when it takes longer than a plug normally does. */
+const patienceMs = 5000;
+
+/** Each event as one line of words; undefined for those that say nothing yet. */
+function eventLine(event: RunEvent, courses: Courses, style: Style): string | undefined {
   switch (event.type) {
     case 'rendering':
       return style.dim(`rendering ${printable(event.source)}`);
@@ -35,19 +70,19 @@ export function eventLine(event: RunEvent, style: Style): string | undefined {
     case 'observed':
       return style.dim(`read ${count(event.vms, 'VM')} in ${duration(event.milliseconds)}`);
     case 'target-started':
-      return undefined;
     case 'action-started':
-      return `${style.bold(who(event.target))}  ${printable(describeAction(event.action, event.target))}`;
-    case 'waiting':
-      return undefined;
     case 'layer-reached':
-      return `${style.bold(who(event.target))}    ${style.good(event.layer)} ${style.dim(`after ${duration(event.milliseconds)}`)}`;
-    case 'action-done':
-      return `${style.bold(who(event.target))}  ${style.good('done')} in ${duration(event.milliseconds)}`;
+      return undefined;
+    case 'waiting':
+      return courses.milliseconds(event.action) < patienceMs ? undefined : style.dim(waitLine(event));
+    case 'action-done': {
+      const times = `in ${duration(event.milliseconds)}: ${courses.layers(event.action)}`.replace(/: $/, '');
+      return `${style.good('done')}    ${actionWords(event, style)}  ${style.dim(times)}`;
+    }
     case 'action-failed':
-      return `${style.bold(who(event.target))}  ${style.bad('failed')} ${printable(event.reason)}`;
+      return `${style.bad('failed')}  ${actionWords(event, style)}: ${printable(event.reason)}`;
     case 'target-done':
-      return event.result === 'converged' ? undefined : `${style.bold(who(event.target))}  ${style.bad(event.result)}`;
+      return undefined;
     case 'stopping':
       return `${event.signal}: starting nothing new, finishing what is in flight`;
     default:
@@ -55,11 +90,20 @@ export function eventLine(event: RunEvent, style: Style): string | undefined {
   }
 }
 
+function actionWords(
+  { target, action }: { readonly target: ObjectName; readonly action: Action },
+  style: Style,
+): string {
+  return `${style.bold(who(target))}  ${printable(describeAction(action, target))}`;
+}
+
 /** One line an event, for a stream that is no terminal. */
-export function plainProgress(stream: ProgressStream, style: Style): Progress {
+export function plainProgress(stream: ProgressStream, style: Style, now: () => number): Progress {
+  const courses = new Courses(now);
   return {
     onEvent(event) {
-      const line = eventLine(event, style);
+      courses.note(event);
+      const line = eventLine(event, courses, style);
       if (line !== undefined) stream.write(`${line}\n`);
     },
     close() {},
@@ -91,7 +135,8 @@ function flat(event: RunEvent): object {
 }
 
 /** As plain lines, and below them a line for each wait that is going on, rewritten as it changes. */
-export function liveProgress(stream: ProgressStream, style: Style): Progress {
+export function liveProgress(stream: ProgressStream, style: Style, now: () => number): Progress {
+  const courses = new Courses(now);
   const waits = new Map<string, string>();
   let shown = 0;
   function erase(): void {
@@ -100,7 +145,7 @@ export function liveProgress(stream: ProgressStream, style: Style): Progress {
   }
   function draw(): void {
     const width = (stream.columns ?? 80) - 1;
-    const lines = [...waits.values()].slice(0, 8);
+    const lines = [...waits.values()].slice(0, mostWaits);
     for (const line of lines) stream.write(`${style.dim(line.slice(0, width))}\n`);
     shown = lines.length;
   }
@@ -110,9 +155,10 @@ export function liveProgress(stream: ProgressStream, style: Style): Progress {
   }
   return {
     onEvent(event) {
+      courses.note(event);
       noteWait(event);
+      const line = event.type === 'waiting' ? undefined : eventLine(event, courses, style);
       erase();
-      const line = eventLine(event, style);
       if (line !== undefined) stream.write(`${line}\n`);
       draw();
     },
@@ -120,12 +166,10 @@ export function liveProgress(stream: ProgressStream, style: Style): Progress {
   };
 }
 
-function waitLine(wait: {
-  readonly target: ObjectName;
-  readonly action: Action;
-  readonly layer: Layer;
-  readonly reason?: string;
-}): string {
+/** Lines below the log at one time, so that they never scroll. */
+const mostWaits = 8;
+
+function waitLine(wait: Extract<RunEvent, { readonly type: 'waiting' }>): string {
   const reason = wait.reason === undefined ? '' : `: ${printable(wait.reason)}`;
-  return `${who(wait.target)}  waiting for ${wait.layer}${reason}`;
+  return `waiting ${who(wait.target)}  ${printable(describeAction(wait.action, wait.target))}, at layer ${wait.layer}${reason}`;
 }

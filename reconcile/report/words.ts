@@ -5,12 +5,14 @@ import type { ObjectName } from '../vocabulary.ts';
 
 /** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
 export function revision(source: SourceIdentity): string {
-  return source.kind === 'git' ? `${source.ref}@sha1:${source.commit}` : `sha256:${source.digest}`;
+  return source.kind === 'git' ? `${source.ref}@sha1:${source.commit}` : source.digest;
 }
 
 /** The revision, short enough for a headline. */
 export function shortRevision(source: SourceIdentity): string {
-  return source.kind === 'git' ? `${source.ref}@${source.commit.slice(0, 8)}` : `folder@${source.digest.slice(0, 8)}`;
+  return source.kind === 'git'
+    ? `${source.ref}@${source.commit.slice(0, 8)}`
+    : `folder@${source.digest.replace(/^sha256:/, '').slice(0, 8)}`;
 }
 
 /** Where the desired state came from. */

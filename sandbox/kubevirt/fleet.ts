@@ -58,7 +58,7 @@ const demoNetworks = [
  */
 export function demoSeeds(): readonly Seed[] {
   const namespace = demoNamespace;
-  const storage: SeedNic = { name: 'storage', network: 'storage-net', mac: '02:00:00:00:0a:01' };
+  const storage: SeedNic = { name: 'storage', network: 'storage-net', mac: '02:70:70:00:01:00' };
   const database: SeedVm = { namespace, name: 'db-0', node: 'node01' };
   return [
     namespaceSeed(namespace),

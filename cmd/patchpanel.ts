@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+/** The executable: answers --version at once, and loads the rest only for a verb. */
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`patchpanel needs Node 22.19 or newer; this is ${process.versions.node}.\n`);
+  process.exit(1);
+}
+
+if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-V')) {
+  process.stdout.write(`${readVersion()}\n`);
+} else {
+  const { main } = await import('./program.ts');
+  process.exitCode = await main(process.argv.slice(2), readVersion());
+}
+
+/** From package.json, which lies one folder above the sources and two above the built JavaScript. */
+function readVersion(): string {
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const parsed: unknown = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'));
+      if (typeof parsed === 'object' && parsed !== null && 'name' in parsed && 'version' in parsed) {
+        if (parsed.name === 'patchpanel') return String(parsed.version);
+      }
+    } catch {
+      // Not at this depth.
+    }
+  }
+  return 'unknown';
+}

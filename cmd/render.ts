@@ -1,0 +1,66 @@
+/** `patchpanel render`: the desired state after rendering and checking, as it would be planned. */
+import type { Command } from 'commander';
+import { stringify } from 'yaml';
+import type { DesiredState, DesiredTarget } from '../reconcile/desired/model.ts';
+import { load } from '../reconcile/run.ts';
+import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
+import type { Exit } from './program.ts';
+import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
+import { makeProgress, print } from './terminal.ts';
+
+interface RenderFlags extends SourceFlags, LogFlags {
+  readonly output: 'yaml' | 'json';
+}
+
+export function addRender(program: Command, _exit: Exit): void {
+  const command = program
+    .command('render')
+    .summary('print the desired state after rendering')
+    .description('Renders YAML and Jsonnet, checks everything, and prints the objects in full. Needs no cluster.')
+    .argument('[source]', sourceHelp, '.');
+  addLogFormat(addOutput(addSourceOptions(command), ['yaml', 'json']))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  patchpanel render examples/desired-state
+  patchpanel render https://git.example.com/net/vms.git --ref main --path prod -o json
+  patchpanel render . --ext-str site=berlin
+`,
+    )
+    .action(async (source: string, flags: RenderFlags) => {
+      const progress = makeProgress(flags.logFormat);
+      const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+      const objects = renderedObjects(desired);
+      await print(
+        flags.output === 'json'
+          ? `${JSON.stringify(objects, undefined, 2)}\n`
+          : objects.map((object) => `---\n${stringify(object)}`).join(''),
+      );
+    });
+}
+
+/** The objects in the form in which a repository would declare them, every default written out. */
+export function renderedObjects(desired: DesiredState): object[] {
+  return desired.targets.map(renderedObject);
+}
+
+function renderedObject({ target, pciePorts, attachments }: DesiredTarget): object {
+  return {
+    apiVersion: 'patchpanel.dev/v1alpha1',
+    kind: 'NetworkAttachments',
+    metadata: { name: target.name, namespace: target.namespace },
+    spec: {
+      target: { kind: target.kind, name: target.name },
+      ...(pciePorts === undefined ? {} : { pciePorts }),
+      attachments: attachments.map(({ name, network, mac, binding, model, state }) => ({
+        name,
+        network: `${network.namespace}/${network.name}`,
+        ...(mac === undefined ? {} : { mac }),
+        binding,
+        ...(model === undefined ? {} : { model }),
+        state,
+      })),
+    },
+  };
+}

@@ -1,0 +1,107 @@
+/** `patchpanel sandbox`: an embedded cluster that runs until it is interrupted. */
+import { writeFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { PatchpanelError } from '../reconcile/errors.ts';
+import { type Fault, type FaultName, faultNames } from '../sandbox/contract.ts';
+import { wholeNumber } from './cluster-options.ts';
+import type { Exit } from './program.ts';
+import { print } from './terminal.ts';
+
+interface SandboxFlags {
+  readonly kubeconfig: string;
+  readonly port: number;
+  readonly vms?: number;
+  readonly load?: string;
+  readonly dynamicNetworks: boolean;
+  readonly fault: readonly Fault[];
+  readonly speed: number;
+}
+
+function isFaultName(name: string): name is FaultName {
+  return (faultNames as readonly string[]).includes(name);
+}
+
+function fault(text: string, previous: readonly Fault[]): readonly Fault[] {
+  const at = text.indexOf('=');
+  const name = at < 0 ? text : text.slice(0, at);
+  if (!isFaultName(name)) throw new InvalidArgumentError(`The faults are ${faultNames.join(', ')}.`);
+  return [...previous, { name, value: at < 0 ? '*' : text.slice(at + 1) }];
+}
+
+export function addSandbox(program: Command, _exit: Exit): void {
+  program
+    .command('sandbox')
+    .summary('run an embedded cluster to try things on')
+    .description(
+      'Runs a Kubernetes API on loopback with actors that play Multus, KubeVirt and libvirt, until it is interrupted. ' +
+        'kubectl and patchpanel work against it as against a cluster.',
+    )
+    .requiredOption('--kubeconfig <file>', 'file to write the kubeconfig to')
+    .option('--port <number>', 'port to listen on; 0 is any free one', wholeNumber(0), 0)
+    .option('--vms <number>', 'so many running VMs in namespace fleet, besides the demo VMs', wholeNumber(0))
+    .option('--load <folder>', 'create the manifests of a folder')
+    .option('--no-dynamic-networks', 'leave the dynamic-networks controller out: changes wait for a migration')
+    .option('--without-dynamic-networks', 'the same')
+    .option('--fault <name=value>', `make something go wrong; repeatable: ${faultNames.join(', ')}`, fault, [])
+    .option('--speed <number>', 'divide every delay by this', wholeNumber(1), 1)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  patchpanel sandbox --kubeconfig /tmp/sandbox.kubeconfig
+  kubectl --kubeconfig /tmp/sandbox.kubeconfig get vm,vmi,pods -A
+  patchpanel plan examples/desired-state --kubeconfig /tmp/sandbox.kubeconfig
+  patchpanel sandbox --kubeconfig /tmp/s.kubeconfig --fault no-unplug=backup --fault cni-add-fails=demo/storage-net
+`,
+    )
+    .action(async (flags: SandboxFlags & { withoutDynamicNetworks?: boolean }) => {
+      const { startSandbox } = await import('../sandbox/sandbox.ts');
+      const sandbox = await startSandbox({
+        port: flags.port,
+        dynamicNetworks: flags.dynamicNetworks && flags.withoutDynamicNetworks !== true,
+        faults: flags.fault,
+        speed: flags.speed,
+        ...(flags.vms === undefined ? {} : { vms: flags.vms }),
+        ...(flags.load === undefined ? {} : { load: flags.load }),
+      });
+      try {
+        writeKubeconfig(flags.kubeconfig, sandbox.kubeconfig);
+        await print(
+          `${[
+            `sandbox at ${sandbox.api.url}, kubeconfig in ${flags.kubeconfig}`,
+            '',
+            ...sandbox.contents.map((line) => `  ${line}`),
+            '',
+            'Try, in another terminal:',
+            `  export KUBECONFIG=${flags.kubeconfig}`,
+            '  kubectl get vm,vmi,pods -A',
+            '  npx patchpanel plan examples/desired-state',
+            '  npx patchpanel apply examples/desired-state',
+            '',
+            'Ctrl-C ends it.',
+          ].join('\n')}\n`,
+        );
+        await interrupted();
+      } finally {
+        await sandbox.stop();
+      }
+    });
+}
+
+function writeKubeconfig(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { mode: 0o600 });
+  } catch (cause) {
+    throw new PatchpanelError('cli/input', `the kubeconfig can not be written to ${file}`, {
+      cause,
+      remedy: 'Name a file in a folder that exists and that you may write to.',
+    });
+  }
+}
+
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+}

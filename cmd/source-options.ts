@@ -1,0 +1,123 @@
+/** The options that say where the desired state is, how to get at it, and how to render it. */
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { GitAuth } from '../reconcile/desired/git-source.ts';
+import type { DesiredSource, LoadOptions } from '../reconcile/desired/load.ts';
+import { PatchpanelError } from '../reconcile/errors.ts';
+import { wholeNumber } from './cluster-options.ts';
+
+export interface SourceFlags {
+  readonly ref: string;
+  readonly path?: string;
+  readonly namespace?: string;
+  readonly gitUsername?: string;
+  readonly gitPasswordFile?: string;
+  readonly gitTokenFile?: string;
+  readonly caFile?: string;
+  readonly gitTimeout: number;
+  readonly extStr: Readonly<Record<string, string>>;
+  readonly extCode: Readonly<Record<string, string>>;
+  readonly tlaStr: Readonly<Record<string, string>>;
+  readonly tlaCode: Readonly<Record<string, string>>;
+  readonly jsonnetTimeout: number;
+  readonly jsonnetMemory: number;
+}
+
+export const sourceHelp = 'folder, or http(s) URL of a git repository';
+
+/** Collects repeated `NAME=VALUE` options; `NAME` alone takes the value of that environment variable, as jsonnet does. */
+function assignment(text: string, previous: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const at = text.indexOf('=');
+  const name = at < 0 ? text : text.slice(0, at);
+  if (name === '') throw new InvalidArgumentError('It must be NAME=VALUE, or NAME of an environment variable.');
+  const value = at < 0 ? process.env[name] : text.slice(at + 1);
+  if (value === undefined) throw new InvalidArgumentError(`There is no environment variable ${name}.`);
+  return { ...previous, [name]: value };
+}
+
+export function addSourceOptions(command: Command): Command {
+  return command
+    .option('--ref <ref>', 'branch, tag, or full or short commit of a git source', 'HEAD')
+    .option('--path <folder>', 'folder of the repository that holds the desired state')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .option('--git-token-file <file>', 'file with an access token; or PATCHPANEL_GIT_TOKEN')
+    .option('--git-username <name>', 'user of basic authentication; or PATCHPANEL_GIT_USERNAME')
+    .option('--git-password-file <file>', 'file with the password; or PATCHPANEL_GIT_PASSWORD')
+    .option('--ca-file <file>', 'PEM bundle of certificate authorities to trust for git, besides the usual ones')
+    .option('--git-timeout <seconds>', 'limit on a fetch as a whole', wholeNumber(1), 120)
+    .option('-V, --ext-str <name=value>', 'external variable of Jsonnet, a string; repeatable', assignment, {})
+    .option('--ext-code <name=code>', 'external variable of Jsonnet, code; repeatable', assignment, {})
+    .option('-A, --tla-str <name=value>', 'top-level argument of Jsonnet, a string; repeatable', assignment, {})
+    .option('--tla-code <name=code>', 'top-level argument of Jsonnet, code; repeatable', assignment, {})
+    .option('--jsonnet-timeout <seconds>', 'limit on one Jsonnet file', wholeNumber(1), 30)
+    .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512);
+}
+
+function secret(what: string, file: string | undefined, variable: string): string | undefined {
+  if (file === undefined) return process.env[variable] || undefined;
+  const text = readText(what, file).trim();
+  if (text === '') throw new PatchpanelError('cli/input', `${what} ${file} is empty`);
+  return text;
+}
+
+function readText(what: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+    throw new PatchpanelError('cli/input', `${what} ${file} can not be read (${reason})`, { cause });
+  }
+}
+
+/** Credentials from files or the environment; the command line never carries a secret. */
+function gitAuth(flags: SourceFlags): GitAuth | undefined {
+  const token = secret('--git-token-file', flags.gitTokenFile, 'PATCHPANEL_GIT_TOKEN');
+  const username = flags.gitUsername ?? process.env.PATCHPANEL_GIT_USERNAME;
+  if (token !== undefined) return { kind: 'token', token, ...(username ? { username } : {}) };
+  const password = secret('--git-password-file', flags.gitPasswordFile, 'PATCHPANEL_GIT_PASSWORD');
+  if (username === undefined && password === undefined) return undefined;
+  if (username === undefined || password === undefined) {
+    throw new PatchpanelError('cli/usage', 'basic authentication needs both a user and a password', {
+      remedy: 'Give --git-username and --git-password-file, or --git-token-file alone.',
+    });
+  }
+  return { kind: 'basic', username, password };
+}
+
+/** What has a scheme, or looks like `git@host:path`, is a git URL; the rest is a folder. */
+export function desiredSource(source: string, flags: SourceFlags): DesiredSource {
+  const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || /^[\w.-]+@[\w.-]+:/.test(source);
+  if (!isUrl) {
+    if (flags.ref !== 'HEAD') {
+      throw new PatchpanelError('cli/usage', `--ref is for a git URL; ${source} is a folder, read as it is`, {
+        remedy: 'Leave --ref out, or give the http(s) URL of the repository.',
+      });
+    }
+    return { kind: 'folder', path: flags.path === undefined ? source : `${source.replace(/\/+$/, '')}/${flags.path}` };
+  }
+  const auth = gitAuth(flags);
+  return {
+    kind: 'git',
+    url: source,
+    ref: flags.ref,
+    timeoutMs: flags.gitTimeout * 1000,
+    ...(flags.path === undefined ? {} : { path: flags.path }),
+    ...(auth === undefined ? {} : { auth }),
+    ...(flags.caFile === undefined ? {} : { ca: readText('--ca-file', flags.caFile) }),
+  };
+}
+
+export function loadOptions(flags: SourceFlags, signal?: AbortSignal): LoadOptions {
+  return {
+    defaultNamespace: flags.namespace ?? 'default',
+    jsonnet: {
+      extStr: flags.extStr,
+      extCode: flags.extCode,
+      tlaStr: flags.tlaStr,
+      tlaCode: flags.tlaCode,
+      timeoutMs: flags.jsonnetTimeout * 1000,
+      memoryBytes: flags.jsonnetMemory * 2 ** 20,
+    },
+    ...(signal === undefined ? {} : { signal }),
+  };
+}

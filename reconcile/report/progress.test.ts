@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { RunEvent } from '../apply/model.ts';
+import { samplePlug } from './fixtures/sample-plan.ts';
+import { jsonProgress, liveProgress, plainProgress } from './progress.ts';
+import { makeStyle } from './style.ts';
+
+const plain = makeStyle(false);
+const target = samplePlug.target;
+const [unplug, link] = samplePlug.actions;
+assert.ok(unplug && link);
+
+const course: readonly RunEvent[] = [
+  { type: 'action-started', target, action: unplug },
+  { type: 'waiting', target, action: unplug, layer: 'domain', reason: 'the guest holds it' },
+  { type: 'layer-reached', target, action: unplug, layer: 'domain', milliseconds: 840 },
+  { type: 'action-done', target, action: unplug, milliseconds: 900 },
+  { type: 'action-failed', target, action: link, reason: 'no\nluck' },
+];
+
+function written(make: (stream: { write: (text: string) => void }) => { onEvent: (event: RunEvent) => void }): string {
+  const texts: string[] = [];
+  const progress = make({ write: (text) => void texts.push(text) });
+  for (const event of course) progress.onEvent(event);
+  return texts.join('');
+}
+
+test('a plain log has a line for each action that ended, with the time of each layer', () => {
+  assert.equal(
+    written((stream) => plainProgress(stream, plain, () => 0)),
+    'done    prod/db-0  unplug backup  in 0.9 s: domain 0.8 s\nfailed  prod/db-0  set the link of mgmt down: no\\u000aluck\n',
+  );
+});
+
+test('a plain log tells of a wait that takes long', () => {
+  const ticks = [0, 6000, 12_000];
+  const slowClock = (): number => ticks.shift() ?? 18_000;
+  const text = written((stream) => plainProgress(stream, plain, slowClock));
+  assert.match(text, /^waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it$/m);
+});
+
+test('a terminal shows waits below the log and takes them away', () => {
+  const text = written((stream) => liveProgress(stream, plain, () => 0));
+  assert.match(text, /waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it\n/);
+  assert.equal(text.split('\u001b[1A\u001b[0J').length - 1, 2);
+  assert.match(text, /luck\n$/);
+});
+
+test('JSON lines carry time, level, VM and action', () => {
+  const lines = written((stream) => jsonProgress(stream, () => new Date(0)))
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
+  assert.equal(lines.length, course.length);
+  assert.deepEqual(lines.at(-1), {
+    time: '1970-01-01T00:00:00.000Z',
+    level: 'error',
+    vm: 'prod/db-0',
+    action: 'prod/db-0/2',
+    kind: 'link',
+    type: 'action-failed',
+    reason: 'no\nluck',
+  });
+});

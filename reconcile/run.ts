@@ -1,0 +1,114 @@
+/** The engine as a whole: the only place that knows the order of the rooms. */
+import { type ApplyOptions, applyPlan } from './apply/apply.ts';
+import type { OnRunEvent, Outcome } from './apply/model.ts';
+import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
+import type { DesiredState } from './desired/model.ts';
+import { diffState, needsDomainXml } from './diff/diff.ts';
+import { PatchpanelError, PatchpanelErrors } from './errors.ts';
+import type { Cluster } from './kube/cluster.ts';
+import { readDomains } from './live/domain.ts';
+import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
+import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
+import { checkStale, readNetworks, restsOnDomainXml, type StaleTarget } from './plan/fingerprint.ts';
+import type { Plan } from './plan/model.ts';
+import { makePlan } from './plan/plan.ts';
+import { shortRevision } from './report/words.ts';
+import { type ObjectName, objectKey } from './vocabulary.ts';
+
+/** Renders and checks the desired state; no cluster is involved. */
+export async function load(source: DesiredSource, options: LoadOptions, onEvent: OnRunEvent): Promise<DesiredState> {
+  onEvent({ type: 'rendering', source: source.kind === 'git' ? `${source.url} at ${source.ref}` : source.path });
+  const desired = await loadDesired(source, options);
+  onEvent({
+    type: 'rendered',
+    targets: desired.targets.length,
+    files: desired.files,
+    revision: shortRevision(desired.source),
+  });
+  return desired;
+}
+
+/**
+ * Reads the cluster and plans. Domain XML costs an exec into each launcher pod, so it is read only of the VMs whose plan
+ * depends on it: first the cheap layers are compared, then the domains of those that differ are read and compared again.
+ */
+export async function plan(
+  desired: DesiredState,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<Plan> {
+  onEvent({ type: 'observing', server: cluster.server });
+  const started = performance.now();
+  const seen = await observe(cluster, wanted(desired), { domainXml });
+  const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
+  onEvent({ type: 'observed', vms: live.vms.size, milliseconds: performance.now() - started });
+  return makePlan(diffState(desired, live), desired, live);
+}
+
+function wanted(desired: DesiredState): Wanted {
+  return {
+    targets: desired.targets.map(({ target }) => target),
+    networks: desired.targets.flatMap(({ attachments }) => attachments.map(({ network }) => network)),
+  };
+}
+
+/** Adds the domains that the plan depends on: ports change only at a start, and NICs only where there is a difference. */
+async function withDomains(desired: DesiredState, live: LiveState, cluster: Cluster): Promise<LiveState> {
+  const vms = diffState(desired, live)
+    .filter(needsDomainXml)
+    .flatMap((diff) => diff.live ?? []);
+  return withReadings(live, await readDomains(cluster, vms));
+}
+
+function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReading>): LiveState {
+  const vms = [...live.vms].map(([key, vm]): [string, LiveVm] => {
+    const domain = readings.get(key);
+    return [key, domain === undefined ? vm : { ...vm, domain }];
+  });
+  return { ...live, vms: new Map(vms) };
+}
+
+/**
+ * Refuses a saved plan where anything that it was made from has moved since, before a single VM is touched.
+ * @throws PatchpanelErrors `plan/stale`, one for each VM, with the fields that moved
+ */
+export async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
+  const targets = saved.targets.map(({ target }) => target);
+  const seen = await observe(cluster, { targets, networks: networksOf(saved) }, { domainXml: 'never' });
+  const rests = saved.targets.filter(restsOnDomainXml).flatMap(({ target }) => seen.vms.get(objectKey(target)) ?? []);
+  const stale = checkStale(saved, withReadings(seen, await readDomains(cluster, rests)));
+  if (stale.length === 0) return;
+  throw new PatchpanelErrors(
+    stale.map(
+      ({ target, moved }) =>
+        new PatchpanelError('plan/stale', `${objectKey(target)} is not as the plan found it: ${movedWords(moved)}`),
+    ),
+  );
+}
+
+/** What moved, the parts that people know first, and not more than a reader takes in. */
+function movedWords(moved: StaleTarget['moved']): string {
+  const parts = ['vm', 'vmi', 'networks', 'cluster', 'pod', 'macs', 'hardware', 'domain'];
+  const rank = ({ field }: { readonly field: string }): number => parts.indexOf(field.split('.')[0] ?? '');
+  const words = moved
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map(({ field, was, is }) => `${field} was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`);
+  const shown = words.slice(0, 3).join('; ');
+  return words.length > 3 ? `${shown}; and ${words.length - 3} more` : shown;
+}
+
+/** The networks that a plan depends on: those that it plugs into, and those that it leaves. */
+function networksOf({ targets }: Plan): readonly ObjectName[] {
+  return targets.flatMap(({ read }) => readNetworks(read.fields));
+}
+
+/** Carries a plan out, follows each change through every layer, and proves at the end that they agree. */
+export async function apply(
+  planned: Plan,
+  cluster: Cluster,
+  options: ApplyOptions,
+  onEvent: OnRunEvent,
+): Promise<Outcome> {
+  return await applyPlan(planned, cluster, options, onEvent);
+}
