@@ -101,8 +101,8 @@ test('the example repository is as it should be', async () => {
     ]),
     [
       ['demo/db-0', 'storage storage-net 02:70:70:00:0a:01', 'backup backup-net 02:70:70:00:0a:02'],
-      ['demo/web-0', 'storage storage-net 02:70:70:00:00:00', 'mgmt mgmt 02:70:70:00:00:01'],
-      ['demo/web-1', 'storage storage-net 02:70:70:00:01:00', 'mgmt mgmt 02:70:70:00:01:01'],
+      ['demo/web-0', 'storage storage-net 02:70:70:00:00:00', 'mgmt mgmt-net 02:70:70:00:00:01'],
+      ['demo/web-1', 'storage storage-net 02:70:70:00:01:00', 'mgmt mgmt-net 02:70:70:00:01:01'],
     ],
   );
 });
