@@ -150,6 +150,7 @@ class TargetRun {
         action,
         goals: goalsOf(action, live),
         deadline: run.deadlineFor(byMigration),
+        migrationDeadline: run.deadlineFor(true),
         pace: run.pace,
         ...(written.at === undefined ? {} : { writtenAt: written.at }),
       },

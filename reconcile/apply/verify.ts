@@ -26,7 +26,14 @@ export async function verify(plan: TargetPlan, last: Action, run: Run): Promise<
   if (before === undefined) return { verified: [], failure: vanished };
   const goals = finalGoals(plan, before);
   const result = await waitFor(
-    { target, action: last, goals, deadline: run.deadlineFor(before.vmi?.migrating === true), pace: run.pace },
+    {
+      target,
+      action: last,
+      goals,
+      deadline: run.deadlineFor(false),
+      migrationDeadline: run.deadlineFor(true),
+      pace: run.pace,
+    },
     run.observer,
     run.reasons,
     // Its layers have been told of already.

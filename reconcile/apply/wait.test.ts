@@ -153,6 +153,14 @@ test('a report that is older, of another NIC, or followed by success does not', 
   assert.equal(healed.result.kind, 'reached');
 });
 
+test('while the VM migrates the wait is as patient as for a migration', async () => {
+  const script = new Script(...Array.from({ length: 20 }, () => ({ ...written, migrating: true })), done);
+  const what = wait(0, { migrationDeadline: performance.now() + 60_000 });
+  assert.equal((await run(script, asked(), what)).result.kind, 'reached');
+  const settled = await run(new Script(written), asked(), wait(0, { migrationDeadline: performance.now() + 60_000 }));
+  assert.equal(settled.result.kind === 'failed' && settled.result.code, 'apply/timeout');
+});
+
 test('a VM that is deleted ends the wait', async () => {
   const { result } = await run(new Script(written, undefined), asked(), wait(60_000));
   assert.equal(result.kind === 'failed' && result.code, 'plan/stale');

@@ -13,6 +13,8 @@ export interface Wait {
   readonly goals: readonly Goal[];
   /** `performance.now()` at which the wait is given up. */
   readonly deadline: number;
+  /** The same while the VM migrates: KubeVirt resorts to that where a change in place does not come. */
+  readonly migrationDeadline?: number;
   /** When the change was written, by the server's clock; undefined where nothing was. */
   readonly writtenAt?: number;
   readonly pace: WaitPace;
@@ -65,7 +67,7 @@ class LayerWait {
   }
 
   async run(): Promise<WaitResult> {
-    const { target, deadline, pace } = this.#wait;
+    const { target, pace } = this.#wait;
     const changes = new Changes(this.#observer, target);
     try {
       let askAt = this.#started + pace.askAfterMs;
@@ -76,6 +78,7 @@ class LayerWait {
         this.#tellReached(readings);
         const lagging = firstLagging(readings);
         if (lagging === undefined) return { kind: 'reached', live };
+        const deadline = this.#deadline(live);
         const now = performance.now();
         if (now >= askAt || now >= deadline) {
           const failure = await this.#ask(live, lagging);
@@ -91,6 +94,11 @@ class LayerWait {
     } finally {
       changes.close();
     }
+  }
+
+  #deadline({ vmi }: LiveVm): number {
+    const { deadline, migrationDeadline } = this.#wait;
+    return vmi?.migrating === true ? Math.max(deadline, migrationDeadline ?? deadline) : deadline;
   }
 
   #tellReached(readings: readonly LayerReading[]): void {
