@@ -11,7 +11,7 @@ export interface Entry {
   readonly name: string;
   readonly object: JsonObject;
   readonly revision: number;
-  json?: string;
+  json: string | undefined;
 }
 
 export interface Change {
@@ -134,6 +134,8 @@ export class MemoryStore implements Store {
       collection.record({ type: 'ADDED', revision, entry });
     } else {
       collection.record({ type: 'MODIFIED', revision, previous, entry });
+      // History keeps old versions for long; who asks for one again has it serialised again.
+      previous.json = undefined;
     }
     return entry;
   }
@@ -200,7 +202,7 @@ export function entryOf(resource: ResourceDefinition, object: JsonObject, revisi
   const ordered = order(resource, { ...object, metadata });
   const namespace = text(metadata.namespace) ?? '';
   const name = text(metadata.name) ?? '';
-  return { key: keyOf(resource, namespace, name), namespace, name, object: ordered, revision };
+  return { key: keyOf(resource, namespace, name), namespace, name, object: ordered, revision, json: undefined };
 }
 
 /** The JSON of a stored version, ending without a line feed. */
