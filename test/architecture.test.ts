@@ -113,7 +113,7 @@ test('systems, diff and plan are pure', () => {
 test('files are named and sized as agreed', () => {
   const wrong: string[] = [];
   for (const file of globSync('{cmd,reconcile,templates,sandbox,test}/**/*.ts', { cwd: root })) {
-    const name = relative(dirname(file), file).replace(/(\.e2e|\.libvirt)?(\.test)?\.ts$/, '');
+    const name = relative(dirname(file), file).replace(/(\.e2e)?(\.test|\.suite)?\.ts$/, '');
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) wrong.push(`${file} is not in kebab-case`);
     if (/(^|-)(utils?|helpers?)$/.test(name)) wrong.push(`${file} has a name that says nothing`);
     const text = readFileSync(join(root, file), 'utf8');
