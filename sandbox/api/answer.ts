@@ -1,5 +1,7 @@
 /** What a handler hands back, and how it goes out. */
+import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { isPretty, render } from './representation.ts';
 import { ApiError, PageNotFound } from './status.ts';
 
@@ -65,4 +67,18 @@ export function send(request: IncomingMessage, response: ServerResponse, query: 
   }
   response.writeHead(answer.status, headers);
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** An HTTP answer on a connection that asked to be upgraded. */
+export function refuse(socket: Duplex, answer: Answer): void {
+  const body = Buffer.from(answer.json === undefined ? (answer.text ?? '') : `${answer.json}\n`);
+  const type = answer.json === undefined ? 'text/plain; charset=utf-8' : 'application/json';
+  socket.end(
+    Buffer.concat([
+      Buffer.from(
+        `HTTP/1.1 ${answer.status} Refused\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`,
+      ),
+      body,
+    ]),
+  );
 }

@@ -100,7 +100,7 @@ export const namespaces = builtin('', 'v1', 'Namespace', 'namespaces', {
   schema: { spec: anything, status: anything },
 });
 
-export const nodes = builtin('', 'v1', 'Node', 'nodes', {
+const nodes = builtin('', 'v1', 'Node', 'nodes', {
   shortNames: ['no'],
   clusterScoped: true,
   status: true,
@@ -151,14 +151,14 @@ export const pods = builtin('', 'v1', 'Pod', 'pods', {
   },
 });
 
-export const services = builtin('', 'v1', 'Service', 'services', {
+const services = builtin('', 'v1', 'Service', 'services', {
   shortNames: ['svc'],
   categories: ['all'],
   status: true,
   schema: { spec: anything, status: anything },
 });
 
-export const serviceAccounts = builtin('', 'v1', 'ServiceAccount', 'serviceaccounts', {
+const serviceAccounts = builtin('', 'v1', 'ServiceAccount', 'serviceaccounts', {
   shortNames: ['sa'],
   schema: {
     secrets: { type: 'array', items: anything },
@@ -167,19 +167,19 @@ export const serviceAccounts = builtin('', 'v1', 'ServiceAccount', 'serviceaccou
   },
 });
 
-export const secrets = builtin('', 'v1', 'Secret', 'secrets', {
+const secrets = builtin('', 'v1', 'Secret', 'secrets', {
   fields: ['type'],
   schema: { data: stringMap, stringData: stringMap, type: string, immutable: { type: 'boolean' } },
 });
 
-export const daemonSets = builtin('apps', 'v1', 'DaemonSet', 'daemonsets', {
+const daemonSets = builtin('apps', 'v1', 'DaemonSet', 'daemonsets', {
   shortNames: ['ds'],
   categories: ['all'],
   status: true,
   schema: { spec: anything, status: anything },
 });
 
-export const leases = builtin('coordination.k8s.io', 'v1', 'Lease', 'leases', {
+const leases = builtin('coordination.k8s.io', 'v1', 'Lease', 'leases', {
   schema: {
     spec: {
       type: 'object',
@@ -196,7 +196,7 @@ export const leases = builtin('coordination.k8s.io', 'v1', 'Lease', 'leases', {
   },
 });
 
-export const customResourceDefinitions = builtin(
+const customResourceDefinitions = builtin(
   'apiextensions.k8s.io',
   'v1',
   'CustomResourceDefinition',

@@ -126,7 +126,7 @@ export interface ApiServerOptions {
 }
 
 /** What the server gets wrong on purpose, so that clients show how they bear it. */
-export interface ApiFaults {
+interface ApiFaults {
   /** Share (0..1) of requests answered 429 with Retry-After or 503, before they are looked at. */
   readonly errorShare?: number;
   /** Watches end without warning after so many milliseconds. */

@@ -98,7 +98,7 @@ export function decodePatch(source: string, goType: string, parse: (source: stri
   return value;
 }
 
-export function goKind(value: unknown): string {
+function goKind(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
   return typeof value === 'boolean' ? 'bool' : typeof value;
@@ -115,7 +115,7 @@ function excerpt(body: Buffer): string {
 }
 
 /** Go's message for a text that is no JSON. */
-export function jsonError(source: string): string {
+function jsonError(source: string): string {
   try {
     new JsonScanner(source).scan();
     return 'unexpected end of JSON input';

@@ -9,7 +9,8 @@ import { selfSigned } from './certificate.ts';
 import type { ApiServer } from './contract.ts';
 import { startApiServer } from './server.ts';
 
-const missing = spawnSync('kubectl', ['version', '--client']).status !== 0;
+const program = 'kubectl';
+const missing = spawnSync(program, ['version', '--client']).status !== 0;
 
 const widgets = {
   group: 'example.dev',
@@ -86,7 +87,7 @@ suite('kubectl', { skip: missing }, () => {
 
   function kubectl(...args: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
     return new Promise((resolve) => {
-      execFile('kubectl', args, { env: environment, timeout: 30_000 }, (error, stdout, stderr) => {
+      execFile(program, args, { env: environment, timeout: 30_000 }, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: stdout + stderr });
       });
     });
@@ -131,7 +132,7 @@ suite('kubectl', { skip: missing }, () => {
     assert.match((await kubectl('get', 'wd')).text, /^NAME +SIZE +READY\nw1 +5 +$/m);
     assert.match((await kubectl('get', 'pods', '-o', 'wide')).text, /p1 +0\/1 +Running +0 .*node01/);
     assert.match((await kubectl('get', 'wd', 'w1', '-o', 'yaml')).text, /spec:\n {2}color: red\n {2}size: 5\n/);
-    const watch = spawn('kubectl', ['get', 'wd', '-w'], { env: environment });
+    const watch = spawn(program, ['get', 'wd', '-w'], { env: environment });
     let seen = '';
     const changed = new Promise<void>((resolve) => {
       watch.stdout.on('data', (data: Buffer) => {

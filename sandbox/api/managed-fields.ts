@@ -63,7 +63,7 @@ export function shapeOf(resource: ResourceDefinition): Shape {
 }
 
 /** The part of an object that can be owned. */
-export function ownable(object: JsonObject): JsonObject {
+function ownable(object: JsonObject): JsonObject {
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object;
   const named = Object.entries(isObject(metadata) ? metadata : {}).filter(([key]) => !ownerless.has(key));
   return named.length === 0 ? rest : { ...rest, metadata: Object.fromEntries(named) };

@@ -5,7 +5,7 @@
  */
 import { cloneJson, equalJson, isObject, type JsonObject, own, put } from './json.ts';
 
-export interface PatchStep {
+interface PatchStep {
   readonly op?: unknown;
   readonly path?: unknown;
   readonly from?: unknown;

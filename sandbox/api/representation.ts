@@ -22,7 +22,7 @@ export function negotiate(accept: string | undefined, custom: boolean): Represen
   throw notAcceptable(custom);
 }
 
-export function notAcceptable(custom: boolean): ApiError {
+function notAcceptable(custom: boolean): ApiError {
   const message = custom
     ? `only the following media types are accepted: ${accepted}`
     : `406: Not Acceptable\n\nAvailable representations: ${accepted}`;

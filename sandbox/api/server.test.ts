@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ApiServer, ApiServerOptions, AuditEntry } from './contract.ts';
@@ -197,4 +198,32 @@ test('an object that is being changed is never seen half done', async () => {
   await call('PATCH', `${path}/frozen?dryRun=All`, { spec: { size: 2 } }, 'application/merge-patch+json');
   await call('PATCH', `${path}/frozen`, { metadata: { labels: { a: 'b' } } }, 'application/merge-patch+json');
   assert.deepEqual(before, copy);
+});
+
+test('bears requests whose target is no path', async () => {
+  const { hostname, port } = new URL(api.url);
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () =>
+      socket.end('OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+    );
+    let text = '';
+    socket.on('data', (data) => {
+      text += data.toString('utf8');
+    });
+    socket.on('end', () => resolve(text));
+    socket.on('error', reject);
+  });
+  assert.match(answer, /^HTTP\/1\.1 403 /);
+});
+
+test('a Lease with the time of Date.toISOString is refused', async () => {
+  const lease = {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: 'l' },
+    spec: { renewTime: new Date().toISOString() },
+  };
+  const refused = await call('POST', '/apis/coordination.k8s.io/v1/namespaces/default/leases', lease);
+  assert.equal(refused.status, 400);
+  assert.match(String(refused.body.message), /cannot parse "\.\d{3}Z" as "\.000000"/);
 });

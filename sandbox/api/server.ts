@@ -1,10 +1,10 @@
 /** The API server of the sandbox: Kubernetes over plain HTTP on loopback. */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Answer, errorAnswer, jsonAnswer, send, textAnswer } from './answer.ts';
+import { type Answer, errorAnswer, jsonAnswer, refuse, send, textAnswer } from './answer.ts';
 import {
   type Authorize,
   allowMasters,
@@ -22,6 +22,7 @@ import { Discovery } from './discovery.ts';
 import { ExecServer, podOf, resolveExec, upgradeRequired } from './exec.ts';
 import { NamespaceContent } from './namespace-content.ts';
 import { OpenApi } from './openapi.ts';
+import { answerPlainPath } from './plain-paths.ts';
 import { parseResourcePath, type ResourceRequest, verbOf, wantsWatch } from './request.ts';
 import {
   type Call,
@@ -40,23 +41,6 @@ import { handleReview } from './reviews.ts';
 import { nameSelected } from './selectors.ts';
 import { ApiError, methodNotAllowed, PageNotFound, unknownResource } from './status.ts';
 import { MemoryStore } from './store.ts';
-
-/** Version that the sandbox says it is. */
-const version = {
-  major: '1',
-  minor: '36',
-  emulationMajor: '1',
-  emulationMinor: '36',
-  minCompatibilityMajor: '1',
-  minCompatibilityMinor: '35',
-  gitVersion: 'v1.36.2',
-  gitCommit: 'sandbox',
-  gitTreeState: 'clean',
-  buildDate: '2026-01-01T00:00:00Z',
-  goVersion: 'go1.26',
-  compiler: 'gc',
-  platform: 'linux/amd64',
-};
 
 /** Starts to listen on 127.0.0.1; resolves once it does. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -140,7 +124,7 @@ class Api {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(`http://sandbox${request.url ?? '/'}`);
+    const url = urlOf(request);
     const audited: Audited = { user: '', verb: (request.method ?? '').toLowerCase(), resource: '' };
     response.on('finish', () => this.#audit(request, url, audited, response.statusCode));
     let answer: Answer | undefined;
@@ -243,19 +227,11 @@ class Api {
   async #path(request: IncomingMessage, url: URL, user: User): Promise<Answer> {
     const path = url.pathname;
     if (!mayReadPath(user, path)) throw forbiddenPath(user, (request.method ?? '').toLowerCase(), path);
-    if (path === '/version') return jsonAnswer(version);
-    const health = /^\/(healthz|livez|readyz)(\/|$)/.exec(path)?.[1];
-    if (health !== undefined) {
-      return textAnswer(
-        url.searchParams.has('verbose') ? `[+]ping ok\n[+]log ok\n[+]etcd ok\n${health} check passed\n` : 'ok',
-      );
-    }
-    if (path === '/')
-      return jsonAnswer({
-        paths: ['/api', '/api/v1', '/apis', '/apis/', '/healthz', '/openapi/v2', '/openapi/v3', '/version'],
-      });
     const { accept } = request.headers;
-    const found = this.#discovery.answer(path, accept, this.address) ?? this.#openApi.answer(path, accept);
+    const found =
+      answerPlainPath(path, url.searchParams) ??
+      this.#discovery.answer(path, accept, this.address) ??
+      this.#openApi.answer(path, accept);
     if (found === undefined) throw new PageNotFound();
     return found;
   }
@@ -356,7 +332,7 @@ class Api {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const url = new URL(`http://sandbox${request.url ?? '/'}`);
+    const url = urlOf(request);
     const audited: Audited = { user: '', verb: 'get', resource: 'pods', subresource: 'exec' };
     try {
       const { user } = this.#user(request);
@@ -374,6 +350,12 @@ class Api {
       this.#audit(request, url, audited, error instanceof ApiError ? error.code : 500);
     }
   }
+}
+
+/** Only the path and query of a request count; a target that is no path is read as the root. */
+function urlOf(request: IncomingMessage): URL {
+  const target = request.url ?? '/';
+  return new URL(`http://sandbox${target.startsWith('/') ? target : '/'}`);
 }
 
 function badUpgrade(): ApiError {
@@ -396,18 +378,4 @@ function parseOrUndefined(body: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** An HTTP answer on a connection that asked to be upgraded. */
-function refuse(socket: Duplex, answer: Answer): void {
-  const body = Buffer.from(answer.json === undefined ? (answer.text ?? '') : `${answer.json}\n`);
-  const type = answer.json === undefined ? 'text/plain; charset=utf-8' : 'application/json';
-  socket.end(
-    Buffer.concat([
-      Buffer.from(
-        `HTTP/1.1 ${answer.status} Refused\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`,
-      ),
-      body,
-    ]),
-  );
 }

@@ -4,7 +4,7 @@ import type { ResourceDefinition, StatusCause } from './contract.ts';
 type ResourceName = Pick<ResourceDefinition, 'group' | 'plural'>;
 type KindName = Pick<ResourceDefinition, 'group' | 'kind'>;
 
-export interface StatusDetails {
+interface StatusDetails {
   readonly name?: string;
   readonly group?: string;
   readonly kind?: string;
@@ -110,11 +110,11 @@ export function success(resource: ResourceName, name: string, uid: string): Stat
 }
 
 /** `configmaps`, or `widgets.example.dev`. */
-export function qualifiedResource(resource: ResourceName): string {
+function qualifiedResource(resource: ResourceName): string {
   return resource.group === '' ? resource.plural : `${resource.plural}.${resource.group}`;
 }
 
-export function qualifiedKind(resource: KindName): string {
+function qualifiedKind(resource: KindName): string {
   return resource.group === '' ? resource.kind : `${resource.kind}.${resource.group}`;
 }
 

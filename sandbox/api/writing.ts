@@ -4,6 +4,7 @@ import { builtinRules } from './builtin-rules.ts';
 import type { AdmissionDenial, AdmissionHook, AdmissionRequest } from './contract.ts';
 import { child, cloneJson, equalJson, type JsonObject, list, text } from './json.ts';
 import { trackUpdate } from './managed-fields.ts';
+import { microTimeError } from './micro-time.ts';
 import {
   finalizerWarnings,
   metadataOf,
@@ -80,7 +81,7 @@ export function admitBody(context: WriteContext, body: JsonObject): JsonObject {
           'scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"',
       );
     }
-    const mismatch = goTypeError(resource.schema, resource.kind, body);
+    const mismatch = goTypeError(resource.schema, resource.kind, body) ?? microTimeError(resource.plural, body);
     if (mismatch !== undefined) throw badRequest(handled + mismatch);
   }
   const unknown = prune(resource.schema, body);
@@ -369,11 +370,6 @@ function throwDenial(denial: AdmissionDenial | undefined): void {
   throw new ApiError(denial.code, denial.reason, denial.message, {
     ...(denial.causes === undefined ? {} : { details: { causes: denial.causes } }),
   });
-}
-
-/** A copy that a patch may work on. */
-export function editableCopy(entry: Entry): JsonObject {
-  return cloneJson(entry.object);
 }
 
 /** Marks an object as being deleted; generation rises, as the desired state has changed. */
