@@ -1,9 +1,9 @@
 /** Rules that no single object can break: one object a VM, one MAC once in the fleet, names that stay apart in the pod. */
 import type { PatchpanelError, Position } from '../errors.ts';
 import { networkHash } from '../systems/kubevirt-names.ts';
+import { normaliseMac } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
 import { type CheckedDocument, documentError } from './check-document.ts';
-import { normalizeMac } from './mac-address.ts';
 import type { DesiredAttachment, DesiredTarget, RestartPolicy, Settings } from './model.ts';
 import type { SourceDocument, ValuePath } from './yaml-documents.ts';
 
@@ -56,7 +56,7 @@ export function combine(
       return {
         name: attachment.name,
         network,
-        ...(attachment.mac === undefined ? {} : { mac: normalizeMac(attachment.mac) }),
+        ...(attachment.mac === undefined ? {} : { mac: normaliseMac(attachment.mac) }),
         binding: attachment.binding,
         ...(attachment.model === undefined ? {} : { model: attachment.model }),
         state: attachment.state,

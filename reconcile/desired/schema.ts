@@ -3,8 +3,8 @@
  * all come from here.
  */
 import * as z from 'zod';
+import { macFault, macPattern } from '../systems/mac.ts';
 import { nicModels } from '../vocabulary.ts';
-import { macFault, macPattern } from './mac-address.ts';
 
 export const apiVersion = 'patchpanel.dev/v1alpha1';
 export const kinds = ['NetworkAttachments', 'Settings'] as const;

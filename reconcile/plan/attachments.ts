@@ -1,10 +1,11 @@
 /** What is to be done about one attachment: the rule by its state, and whether the VM runs. */
-import { macFault } from '../desired/mac-address.ts';
+
 import type { DesiredAttachment } from '../desired/model.ts';
 import { restartFields } from '../diff/diff.ts';
 import { type NicTraces, traceNic } from '../diff/layers.ts';
 import type { AttachmentDiff, Difference } from '../diff/model.ts';
 import type { SpecNic } from '../live/model.ts';
+import { macFault } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
 import { migrationBlockers, plugDelivery, unplugBlockers } from './live-ability.ts';
 import type { Blocker, PlannedAttachment } from './model.ts';
