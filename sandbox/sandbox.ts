@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
 import { annotations } from '../reconcile/systems/kubevirt-names.ts';
+import { Caches } from './actors/caches.ts';
 import { type Actor, type ActorContext, Faults } from './actors/context.ts';
 import { dynamicNetworksController } from './actors/dynamic-networks.ts';
 import { kubelet } from './actors/kubelet.ts';
@@ -76,7 +77,6 @@ export function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 export async function assembleSandbox(options: AssembleOptions): Promise<AssembledSandbox> {
   const node = new NodeState();
   const faults = new Faults(options.faults ?? []);
-  const context: ActorContext = { speed: options.speed ?? 1, faults, node };
   const adminToken = newToken();
   const actorTokens = new Map<ActorName, string>();
   let virtApi: Cluster | undefined;
@@ -122,8 +122,10 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     return cluster;
   };
   const actors: Actor[] = [];
+  let caches: Caches | undefined;
   const stop = async (): Promise<void> => {
     await Promise.all(actors.map((actor) => actor.stop()));
+    await caches?.stop();
     await Promise.all(clusters.map((cluster) => cluster.close()));
     await api.close();
   };
@@ -134,6 +136,8 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       return options.wrap?.(name, cluster) ?? cluster;
     };
     virtApi = await client('virtApi');
+    caches = new Caches(await open(adminToken, 'informers'));
+    const context: ActorContext = { speed: options.speed ?? 1, faults, node, caches };
     const dynamicNetworks = options.dynamicNetworks !== false;
     const base = baseObjects(dynamicNetworks);
     // Before the actors look: a VM that they saw without its VMI would be started anew.
@@ -146,7 +150,8 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     const nodes = kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context);
     const handler = virtHandler(await client('virtHandler'), context);
     actors.push(networks, nodes, handler, virtController(await client('virtController'), context));
-    await Promise.all(actors.map((actor) => actor.start()));
+    await caches.start();
+    networks.start();
     const definitions = [...builtinResources, ...kubevirtResources];
     const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
     return {

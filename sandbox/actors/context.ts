@@ -2,12 +2,12 @@
 import type { Cluster, KubeObject } from '../../reconcile/kube/cluster.ts';
 import { events } from '../../reconcile/kube/resources.ts';
 import type { Fault, FaultName } from '../contract.ts';
+import type { Caches } from './caches.ts';
 import type { NodeState } from './node-state.ts';
 import { timestamp } from './objects.ts';
 
 export interface Actor {
-  /** Resolves once the caches are filled. */
-  start(): Promise<void>;
+  /** Finishes what is in hand and takes on nothing new. */
   stop(): Promise<void>;
 }
 
@@ -15,6 +15,8 @@ export interface ActorContext {
   /** Divides every delay. */
   readonly speed: number;
   readonly faults: Faults;
+  /** What the API server holds; started after the actors were made. */
+  readonly caches: Caches;
   /** What the nodes hold: pods' interfaces and domains. Only kubelet, CNI and virt-handler look at it. */
   readonly node: NodeState;
 }
@@ -29,6 +31,11 @@ export class Faults {
 
   set(list: readonly Fault[]): void {
     this.#list = list;
+  }
+
+  /** Whether a fault was given with exactly this value. */
+  has(fault: FaultName, value: string): boolean {
+    return this.#list.some((one) => one.name === fault && one.value === value);
   }
 
   /** Whether a fault strikes any of these names: a network of a VM, a NAD, `namespace/name`, or all by `*`. */

@@ -1,6 +1,6 @@
 /** multus-dynamic-networks-controller: follows the networks annotation of running pods, by its own rules. */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
-import { networkAttachmentDefinitions, pods } from '../../reconcile/kube/resources.ts';
+import { pods } from '../../reconcile/kube/resources.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
 import {
@@ -10,7 +10,7 @@ import {
   reconcileAttachments,
   triesBeforeSilence,
 } from './dynamic-networks-core.ts';
-import { Informer, keyOf } from './informer.ts';
+import { keyOf } from './informer.ts';
 import { readElements } from './kubelet.ts';
 import { newMac } from './node-state.ts';
 import { type Pod, readAs } from './objects.ts';
@@ -21,9 +21,11 @@ import { sleep } from './sleep.ts';
 const cniCallMs = 120;
 const firstRetryMs = 5;
 
-export function dynamicNetworksController(cluster: Cluster, context: ActorContext): Actor & { enabled: boolean } {
-  const informer = new Informer(cluster, pods);
-  const nads = new Informer(cluster, networkAttachmentDefinitions);
+export function dynamicNetworksController(
+  cluster: Cluster,
+  context: ActorContext,
+): Actor & { enabled: boolean; start(): void } {
+  const { pods: informer, nads } = context.caches;
   const events = new EventRecorder(cluster, 'pod-networks-updates');
   const abort = new AbortController();
   /** Work on each pod, one after the other. */
@@ -32,10 +34,10 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
 
   const actor = {
     enabled: true,
-    async start(): Promise<void> {
-      await nads.start();
-      await informer.start();
+    /** Call it once the caches are filled. */
+    start(): void {
       started = true;
+      if (!actor.enabled) return;
       // Latent differences are acted on at its start.
       for (const object of informer.values()) if (differs(readAs<Pod>(object))) enqueue(keyOf(object));
     },
@@ -43,7 +45,6 @@ export function dynamicNetworksController(cluster: Cluster, context: ActorContex
       abort.abort();
       await Promise.all(work.values());
       await events.flush();
-      await Promise.all([informer.stop(), nads.stop()]);
     },
   };
 

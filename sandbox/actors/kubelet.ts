@@ -4,12 +4,12 @@
  */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { isStatus } from '../../reconcile/kube/failures.ts';
-import { networkAttachmentDefinitions, pods } from '../../reconcile/kube/resources.ts';
+import { pods } from '../../reconcile/kube/resources.ts';
 import { labels, primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
 import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
-import { Informer, keyOf } from './informer.ts';
+import { type Informer, keyOf } from './informer.ts';
 import { launcherImage } from './launcher-pod.ts';
 import { newMac, newPodAddress } from './node-state.ts';
 import { type Condition, type Pod, readAs, timestamp, withCondition } from './objects.ts';
@@ -29,20 +29,7 @@ interface Clients {
 }
 
 export function kubelet(clients: Clients, context: ActorContext): Actor & { hold(held: boolean): void } {
-  const informer = new Informer(clients.kubelet, pods);
-  const nads = new Informer(clients.kubelet, networkAttachmentDefinitions);
-  const stand = new Kubelet(clients, informer, nads, context);
-  return {
-    hold: (held) => stand.hold(held),
-    async start() {
-      await nads.start();
-      await informer.start();
-    },
-    async stop() {
-      await stand.stop();
-      await Promise.all([informer.stop(), nads.stop()]);
-    },
-  };
+  return new Kubelet(clients, context);
 }
 
 class Kubelet {
@@ -61,7 +48,8 @@ class Kubelet {
   #nextNode = 0;
   #held = false;
 
-  constructor(clients: Clients, informer: Informer, nads: Informer, context: ActorContext) {
+  constructor(clients: Clients, context: ActorContext) {
+    const { pods: informer, nads } = context.caches;
     this.#scheduler = clients.scheduler;
     this.#cluster = clients.kubelet;
     this.#pods = informer;

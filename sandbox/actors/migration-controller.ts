@@ -4,6 +4,7 @@ import { isStatus } from '../../reconcile/kube/failures.ts';
 import { pods, virtualMachineInstanceMigrations, virtualMachineInstances } from '../../reconcile/kube/resources.ts';
 import { annotations, labels } from '../../reconcile/systems/kubevirt-names.ts';
 import { migrationFinalizer as finalizer } from '../kubevirt/migration-admission.ts';
+import type { Caches } from './caches.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { launcherPod, memoryOverhead } from './launcher-pod.ts';
@@ -51,16 +52,11 @@ export class MigrationController {
   readonly #events: EventRecorder;
   readonly #queue: WorkQueue;
 
-  constructor(
-    cluster: Cluster,
-    informers: { readonly migrations: Informer; readonly vmis: Informer; readonly pods: Informer },
-    index: PodIndex,
-    events: EventRecorder,
-  ) {
+  constructor(cluster: Cluster, caches: Caches, index: PodIndex, events: EventRecorder) {
     this.#cluster = cluster;
-    this.#migrations = informers.migrations;
-    this.#vmis = informers.vmis;
-    this.#pods = informers.pods;
+    this.#migrations = caches.migrations;
+    this.#vmis = caches.vmis;
+    this.#pods = caches.pods;
     this.#index = index;
     this.#events = events;
     this.#queue = new WorkQueue((key) => this.#sync(key));

@@ -1,17 +1,16 @@
 /** virt-handler with virt-launcher behind it: starts domains, plugs and unplugs NICs, migrates, and reports. */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
-import { pods, virtualMachineInstances } from '../../reconcile/kube/resources.ts';
+import { virtualMachineInstances } from '../../reconcile/kube/resources.ts';
 import {
   annotations,
   conditionTypes,
   eventReasons,
   labels,
-  launcherAppLabel,
   synchronizeFailedReason,
 } from '../../reconcile/systems/kubevirt-names.ts';
 import type { Domain } from '../node/libvirt-model.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
-import { Informer, keyOf } from './informer.ts';
+import { type Informer, keyOf } from './informer.ts';
 import { nodeAddresses } from './kubelet.ts';
 import { memoryOverhead } from './launcher-pod.ts';
 import { statusFromDomain, syncNics, toAttach, withHostDevices } from './launcher-sync.ts';
@@ -31,7 +30,7 @@ import {
   withoutCondition,
   writable,
 } from './objects.ts';
-import { splitNad } from './pod-networks.ts';
+import { infoSources, splitNad } from './pod-networks.ts';
 import { nicLists } from './vm-networks.ts';
 import { PodIndex } from './vmi-controller.ts';
 import { withPhase } from './vmi-status.ts';
@@ -49,20 +48,7 @@ const delays = {
 };
 
 export function virtHandler(cluster: Cluster, context: ActorContext): Actor & { wake(): void } {
-  const vmis = new Informer(cluster, virtualMachineInstances);
-  const launchers = new Informer(cluster, pods, { labelSelector: `${labels.app}=${launcherAppLabel}` });
-  const handler = new VirtHandler(cluster, vmis, launchers, context);
-  return {
-    wake: () => handler.wake(),
-    async start() {
-      await launchers.start();
-      await vmis.start();
-    },
-    async stop() {
-      await handler.stop();
-      await Promise.all([vmis.stop(), launchers.stop()]);
-    },
-  };
+  return new VirtHandler(cluster, context);
 }
 
 class VirtHandler {
@@ -75,7 +61,8 @@ class VirtHandler {
   /** Failed syncs in a row, by UID of the VMI. */
   readonly #failures = new Map<string, number>();
 
-  constructor(cluster: Cluster, vmis: Informer, launchers: Informer, context: ActorContext) {
+  constructor(cluster: Cluster, context: ActorContext) {
+    const { vmis, pods: launchers } = context.caches;
     this.#cluster = cluster;
     this.#vmis = vmis;
     this.#context = context;
@@ -87,7 +74,9 @@ class VirtHandler {
     });
     vmis.onChange((change, object) => {
       if (change === 'deleted') this.#failures.delete(object.metadata.uid ?? '');
-      else this.#schedule(keyOf(object), readAs<Vmi>(object));
+      else if (change !== 'added' || !isSettled(readAs<Vmi>(object))) {
+        this.#schedule(keyOf(object), readAs<Vmi>(object));
+      }
     });
   }
 
@@ -241,7 +230,7 @@ class VirtHandler {
       return true;
     }
     if (state.startTimestamp === undefined) {
-      if (faults.strikes('migration-hangs', 'before-start')) return false;
+      if (faults.has('migration-hangs', 'before-start')) return false;
       await this.#writeMigration(vmi, { ...state, startTimestamp: timestamp(), mode: 'PreCopy' });
       return true;
     }
@@ -295,6 +284,16 @@ class VirtHandler {
   async #update(vmi: Vmi, status: VmiStatus): Promise<void> {
     this.#vmis.observe(await this.#cluster.update(virtualMachineInstances, writable({ ...vmi, status })));
   }
+}
+
+/** Whether there is nothing to do for a VMI that was running before: thousands of domains need not be made up then. */
+function isSettled(vmi: Vmi): boolean {
+  if (vmi.status?.phase !== 'Running' || vmi.metadata.deletionTimestamp !== undefined) return false;
+  if (openMigration(vmi) !== undefined) return false;
+  return nicLists(vmi.spec).interfaces.every((nic) => {
+    const status = vmi.status?.interfaces?.find((one) => one.name === nic.name);
+    return nic.state === undefined && infoSources(status).includes('domain');
+  });
 }
 
 /** A migration that was handed over and has not ended. */

@@ -6,6 +6,7 @@ import type { Cluster, PatchOperation } from '../../reconcile/kube/cluster.ts';
 import { isStatus } from '../../reconcile/kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { annotations, controllerFinalizer } from '../../reconcile/systems/kubevirt-names.ts';
+import type { Caches } from './caches.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { newVmi } from './new-vmi.ts';
@@ -42,7 +43,7 @@ export class VmController {
   /** VMIs whose deletion was asked for, so that it is not asked for twice before the cache shows it. */
   readonly #deleting = new Set<string>();
 
-  constructor(cluster: Cluster, vms: Informer, vmis: Informer, events: EventRecorder) {
+  constructor(cluster: Cluster, { vms, vmis }: Caches, events: EventRecorder) {
     this.#cluster = cluster;
     this.#vms = vms;
     this.#vmis = vmis;

@@ -13,6 +13,7 @@ import {
   launcherAppLabel,
   migrationGraceSeconds,
 } from '../../reconcile/systems/kubevirt-names.ts';
+import type { Caches } from './caches.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { launcherImage, launcherPod, renderFailure } from './launcher-pod.ts';
@@ -102,7 +103,7 @@ export class VmiController {
   readonly #waitingSince = new Map<string, number>();
   readonly #deleting = new Set<string>();
 
-  constructor(cluster: Cluster, vmis: Informer, podInformer: Informer, events: EventRecorder, speed: number) {
+  constructor(cluster: Cluster, { vmis, pods: podInformer }: Caches, events: EventRecorder, speed: number) {
     this.#cluster = cluster;
     this.#vmis = vmis;
     this.#pods = podInformer;

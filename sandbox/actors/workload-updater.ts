@@ -8,6 +8,7 @@ import {
   workloadUpdateSeconds,
 } from '../../reconcile/systems/kubevirt-names.ts';
 import { vmiNameLabel } from '../kubevirt/migration-admission.ts';
+import type { Caches } from './caches.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { isConditionTrue, type Migration, readAs, type Vmi } from './objects.ts';
@@ -21,16 +22,11 @@ export class WorkloadUpdater {
   readonly #events: EventRecorder;
   readonly #queue: WorkQueue;
 
-  constructor(
-    cluster: Cluster,
-    informers: { readonly vmis: Informer; readonly migrations: Informer; readonly kubevirts: Informer },
-    events: EventRecorder,
-    speed: number,
-  ) {
+  constructor(cluster: Cluster, caches: Caches, events: EventRecorder, speed: number) {
     this.#cluster = cluster;
-    this.#vmis = informers.vmis;
-    this.#migrations = informers.migrations;
-    this.#kubevirts = informers.kubevirts;
+    this.#vmis = caches.vmis;
+    this.#migrations = caches.migrations;
+    this.#kubevirts = caches.kubevirts;
     this.#events = events;
     this.#queue = new WorkQueue((key) => this.#sync(key));
     const delayMs = (workloadUpdateSeconds * 1000) / speed;
