@@ -2,32 +2,17 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Cluster } from '../../reconcile/kube/cluster.ts';
+import { connect } from '../../reconcile/kube/connect.ts';
 import type { AdmissionHook, ApiServer, ApiServerOptions, ResourceDefinition } from '../../sandbox/api/contract.ts';
 import { startApiServer } from '../../sandbox/api/server.ts';
+import { kubevirtAdmission } from '../../sandbox/kubevirt/admission.ts';
+import { kubevirtResources } from '../../sandbox/kubevirt/resources.ts';
+import { kubevirtSubresources } from '../../sandbox/kubevirt/subresources.ts';
 import { known } from './known-differences.ts';
 import { type RecordedCase, Replay } from './replay.ts';
 
 const fixture = new URL('../../sandbox/api/fixtures/api-conformance.json', import.meta.url);
-
-function custom(
-  kind: string,
-  group: string,
-  versions: readonly string[],
-  more: Partial<ResourceDefinition> = {},
-): ResourceDefinition {
-  const singular = kind.toLowerCase();
-  return {
-    group,
-    versions,
-    kind,
-    singular,
-    plural: `${singular}s`,
-    namespaced: true,
-    statusSubresource: true,
-    custom: true,
-    ...more,
-  };
-}
 
 interface CustomResourceDefinition {
   readonly spec: {
@@ -43,13 +28,21 @@ function widgets(setup: RecordedCase): ResourceDefinition {
   const [definition] = setup.request.body as readonly CustomResourceDefinition[];
   const version = definition?.spec.versions[0];
   assert.ok(version?.additionalPrinterColumns !== undefined);
-  return custom('Widget', 'apiconf.example.dev', ['v1', 'v1alpha1'], {
+  return {
+    group: 'apiconf.example.dev',
+    versions: ['v1', 'v1alpha1'],
+    kind: 'Widget',
+    singular: 'widget',
+    plural: 'widgets',
+    namespaced: true,
+    statusSubresource: true,
+    custom: true,
     shortNames: ['wd'],
     categories: ['apiconf'],
     schema: version.schema.openAPIV3Schema,
     columns: version.additionalPrinterColumns,
     selectableFields: ['spec.color'],
-  });
+  };
 }
 
 /** Stands in for the CEL rules of the Widget, which the server does not evaluate: what they refuse must not be stored. */
@@ -83,26 +76,22 @@ function authorize(asked: Parameters<NonNullable<ApiServerOptions['authorize']>>
   );
 }
 
-async function start(setup: RecordedCase): Promise<ApiServer> {
+interface Started {
+  readonly api: ApiServer;
+  stop(): Promise<void>;
+}
+
+/** With KubeVirt's resources and webhooks, but none of its controllers. */
+async function start(setup: RecordedCase): Promise<Started> {
+  let virtApi: Cluster | undefined;
   const api = await startApiServer({
     port: 0,
-    resources: [
-      widgets(setup),
-      custom('VirtualMachine', 'kubevirt.io', ['v1', 'v1alpha3'], { shortNames: ['vm', 'vms'], categories: ['all'] }),
-      custom('VirtualMachineInstance', 'kubevirt.io', ['v1', 'v1alpha3'], {
-        shortNames: ['vmi', 'vmis'],
-        categories: ['all'],
-        statusSubresource: false,
-      }),
-      custom('NetworkAttachmentDefinition', 'k8s.cni.cncf.io', ['v1'], {
-        plural: 'network-attachment-definitions',
-        singular: 'network-attachment-definition',
-        shortNames: ['nad', 'net-attach-def'],
-        statusSubresource: false,
-      }),
-    ],
-    admission: [rules],
-    subresources: [],
+    resources: [widgets(setup), ...kubevirtResources],
+    admission: [rules, ...kubevirtAdmission],
+    subresources: kubevirtSubresources(() => {
+      if (virtApi === undefined) throw new Error('virt-api is not connected');
+      return virtApi;
+    }),
     exec: async () => undefined,
     tokens: new Map([
       [tokens.admin, { user: 'admin', groups: ['system:masters'] }],
@@ -111,19 +100,26 @@ async function start(setup: RecordedCase): Promise<ApiServer> {
     ]),
     authorize,
   });
+  virtApi = await connect({ server: api.url, token: tokens.admin });
   api.store.seed('', 'namespaces', { metadata: { name: 'apiconf' }, status: { phase: 'Active' } });
   api.store.seed('', 'nodes', { metadata: { name: 'node01' } });
   api.store.seed('', 'configmaps', {
     metadata: { name: 'kube-root-ca.crt', namespace: 'apiconf' },
     data: { 'ca.crt': '' },
   });
-  return api;
+  return {
+    api,
+    async stop() {
+      await virtApi?.close();
+      await api.close();
+    },
+  };
 }
 
 async function conformance(cases: readonly RecordedCase[], report: (text: string) => void): Promise<void> {
   const [setup] = cases;
   assert.ok(setup !== undefined);
-  const api = await start(setup);
+  const { api, stop } = await start(setup);
   try {
     const results = await new Replay(api.url, cases, tokens).run();
     const differing = [...results].filter(([, found]) => found !== undefined);
@@ -133,7 +129,7 @@ async function conformance(cases: readonly RecordedCase[], report: (text: string
     const agreeing = Object.keys(known).filter((id) => results.has(id) && results.get(id) === undefined);
     assert.deepEqual(agreeing, [], 'cases that are known to differ, but agree');
   } finally {
-    await api.close();
+    await stop();
   }
 }
 

@@ -3,7 +3,7 @@
 const notServed = 'names resources or subresources that the sandbox does not serve';
 const noRbac = 'rights are decided by a function, which has no rules and gives no reasons';
 const noCel = 'the server evaluates no CEL; the test refuses the same objects by a hook, in other words';
-const webhooks = 'needs the webhooks, controllers or subresources of KubeVirt, which the API server does not know';
+const controllers = 'needs the controllers of KubeVirt, which set annotations, finalizers and status';
 const rawBytes = 'recorded as bytes on a connection, with headers that the sandbox does not send';
 const unreachable = 'recorded with a kubelet that can not be reached; the sandbox has no kubelet to dial';
 
@@ -11,7 +11,6 @@ export const known: Readonly<Record<string, string>> = {
   'disc.core-v1': notServed,
   'disc.kubevirt-v1': notServed,
   'disc.subresources-v1': notServed,
-  'disc.agg-apis': notServed,
   'disc.agg-api': notServed,
   'disc.openapi-v3-doc': 'recorded as names of paths and schemas; titles and schemas of the sandbox are its own',
   'disc.root': 'lists paths that the sandbox does not serve',
@@ -30,22 +29,10 @@ export const known: Readonly<Record<string, string>> = {
   'http.keepalive': rawBytes,
   'watch.raw': rawBytes,
   'update.pod-immutable': 'refused alike, but without a diff of the Go structs in the message',
-  'vm.create': webhooks,
-  'vm.webhook-deny': webhooks,
-  'vm.webhook-deny-name': webhooks,
-  'vm.unknown-strict': webhooks,
-  'vm.schema': webhooks,
-  'vm.get': webhooks,
-  'vm.jp-ok': webhooks,
-  'vm.jp-deny': webhooks,
-  'vm.table': webhooks,
-  'vmi.table': webhooks,
-  'vm.stop-halted': webhooks,
-  'vm.stop-406': webhooks,
-  'vm.restart-halted': webhooks,
-  'vm.start-missing': webhooks,
-  'vm.v1alpha3': webhooks,
-  'vm.delete': webhooks,
+  'vm.get': controllers,
+  'vm.table': controllers,
+  'vm.v1alpha3': 'the definition of a resource holds no deprecation text of its own',
+  'vm.delete': controllers,
   'exec.ws-unreachable-list': unreachable,
   'exec.ws-unreachable-v5': unreachable,
   'exec.ws-bad-proto': unreachable,

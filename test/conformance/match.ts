@@ -163,5 +163,7 @@ const excerpts: Readonly<Record<string, (body: Body) => unknown>> = {
       image: at(container, 'image'),
     })),
   tolerations: (body) => items(at(body, 'spec', 'tolerations')).map((toleration) => at(toleration, 'key')),
+  networks: (body) => at(body, 'spec', 'template', 'spec', 'networks'),
+  interfaces: (body) => at(body, 'spec', 'template', 'spec', 'domain', 'devices', 'interfaces'),
   keys: (body) => Object.keys(body),
 };
