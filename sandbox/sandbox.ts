@@ -28,7 +28,7 @@ import type { Domain } from './node/libvirt-model.ts';
 import { virshExec } from './node/virsh.ts';
 
 /** Users of the parts, as on a real cluster: a reader tells writers apart by them. */
-export const actorUsers = {
+const actorUsers = {
   virtController: 'system:serviceaccount:kubevirt:kubevirt-controller',
   virtApi: 'system:serviceaccount:kubevirt:kubevirt-apiserver',
   virtHandler: 'system:serviceaccount:kubevirt:kubevirt-handler',

@@ -26,7 +26,7 @@ export function isSecondary(network: VmNetwork): boolean {
  * Whether the pod names its secondaries by position, or nobody can tell since none of them has shown up yet; `absent`
  * is silently ignored then.
  */
-export function hasOrdinalNames(networks: readonly VmNetwork[], statuses: readonly InterfaceStatus[]): boolean {
+function hasOrdinalNames(networks: readonly VmNetwork[], statuses: readonly InterfaceStatus[]): boolean {
   const secondaries = networks.filter(isSecondary);
   if (secondaries.length === 0) return false;
   for (const network of secondaries) {

@@ -93,7 +93,7 @@ export function isMigrationOver(migration: Migration): boolean {
 }
 
 /** The migration of this VMI that has not come to an end. */
-export function activeMigration(migrations: Informer, vmi: Vmi): Migration | undefined {
+function activeMigration(migrations: Informer, vmi: Vmi): Migration | undefined {
   for (const object of migrations.values()) {
     const migration = readAs<Migration>(object);
     if (migration.metadata.namespace !== vmi.metadata.namespace) continue;
