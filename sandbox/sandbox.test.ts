@@ -14,8 +14,9 @@ import {
   virtualMachineInstances,
   virtualMachines,
 } from '../reconcile/kube/resources.ts';
+import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
 import type { Pod, Vmi } from './actors/objects.ts';
-import { infoSources } from './actors/pod-networks.ts';
+import { infoSources, readPodNetworkStatus } from './actors/pod-networks.ts';
 import { sleep } from './actors/sleep.ts';
 import type { AuditEntry } from './api/contract.ts';
 import type { Fault } from './contract.ts';
@@ -220,6 +221,39 @@ describe('the sandbox', { concurrency: 4 }, () => {
       await unplug(sandbox, plugged);
       await sleep(200);
       assert.equal(vmiOf(sandbox)?.status?.interfaces?.length, before);
+    });
+  });
+
+  it('plugs a pod that is no VM by its annotation, make before break', async () => {
+    await withSandbox({}, async (sandbox) => {
+      for (const nad of ['red-net', 'blue-net']) {
+        sandbox.api.store.seed('k8s.cni.cncf.io', 'network-attachment-definitions', networkNamed(nad));
+      }
+      const pod = (): Pod | undefined => sandbox.api.store.get('', 'pods', namespace, 'plain') as Pod | undefined;
+      const interfaces = (): readonly string[] =>
+        readPodNetworkStatus(pod()?.metadata.annotations)
+          .map((entry) => `${entry.interface} ${entry.name}`)
+          .sort();
+      await sandbox.admin.create(pods, {
+        metadata: { name: 'plain', namespace, annotations: { [networksAnnotation]: 'red-net@net1' } },
+        spec: { containers: [{ name: 'main', image: 'registry.example/image' }] },
+      });
+      await until(() => pod()?.status?.phase === 'Running', 'the pod runs');
+      assert.deepEqual(interfaces(), ['eth0 k8s-pod-network', 'net1 default/red-net']);
+      const value = JSON.stringify([{ name: 'blue-net', namespace, interface: 'net2' }]);
+      await sandbox.admin.mergePatch(pods, namespace, 'plain', {
+        metadata: { annotations: { [networksAnnotation]: value } },
+      });
+      await until(() => interfaces().includes('net2 default/blue-net'), 'net2 is added');
+      assert.deepEqual(interfaces(), ['eth0 k8s-pod-network', 'net2 default/blue-net']);
+      await until(() => eventsOf(sandbox).some((event) => event.startsWith('RemovedInterface')), 'the last event');
+      assert.deepEqual(
+        eventsOf(sandbox).filter((event) => event.includes('pod [')),
+        [
+          'AddedInterface: pod [default/plain]: added interface net2 to network: blue-net',
+          'RemovedInterface: pod [default/plain]: removed interface net1 from network: red-net',
+        ],
+      );
     });
   });
 

@@ -1,9 +1,15 @@
 /** multus-dynamic-networks-controller: follows the networks annotation of running pods, by its own rules. */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { pods } from '../../reconcile/kube/resources.ts';
-import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import { networksAnnotation, parseNetworks } from '../../reconcile/systems/multus-networks.ts';
+import {
+  type NetworkStatus,
+  networkStatusAnnotation,
+  parseNetworkStatus,
+} from '../../reconcile/systems/multus-status.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
 import {
+  type AttachmentPlan,
   type CniCalls,
   hostNetworkEvent,
   planAttachments,
@@ -11,10 +17,8 @@ import {
   triesBeforeSilence,
 } from './dynamic-networks-core.ts';
 import { keyOf } from './informer.ts';
-import { readElements } from './kubelet.ts';
 import { newMac } from './node-state.ts';
 import { type Pod, readAs } from './objects.ts';
-import { networkStatusAnnotation, networksAnnotation, readPodNetworkStatus } from './pod-networks.ts';
 import { sleep } from './sleep.ts';
 
 /** Milliseconds on a real cluster for one CNI call through Multus. */
@@ -85,15 +89,9 @@ export function dynamicNetworksController(
 
   /** Returns whether it failed and shall be tried again. */
   async function attempt(pod: Pod): Promise<boolean> {
-    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
-    let elements: ReturnType<typeof readElements>;
-    try {
-      elements = value === '' ? [] : readElements(value, pod.metadata.namespace);
-    } catch {
-      return true;
-    }
-    const status = readPodNetworkStatus(pod.metadata.annotations);
-    const plan = planAttachments(elements, status);
+    const state = readState(pod);
+    if (state === undefined) return true;
+    const { plan, status } = state;
     if (plan.adds.length === 0 && plan.removes.length === 0) return false;
     const round = await reconcileAttachments(
       pod.metadata,
@@ -153,14 +151,18 @@ export function dynamicNetworksController(
 
 function differs(pod: Pod): boolean {
   if (pod.status?.phase !== 'Running' || pod.spec.hostNetwork === true) return false;
-  try {
-    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
-    const elements = value === '' ? [] : readElements(value, pod.metadata.namespace);
-    const { adds, removes } = planAttachments(elements, readPodNetworkStatus(pod.metadata.annotations));
-    return adds.length > 0 || removes.length > 0;
-  } catch {
-    return true;
-  }
+  const state = readState(pod);
+  return state === undefined || state.plan.adds.length > 0 || state.plan.removes.length > 0;
+}
+
+/** Both annotations as the controller reads them; undefined where it can't, and gives the pod up without an event. */
+function readState(pod: Pod): { readonly plan: AttachmentPlan; readonly status: readonly NetworkStatus[] } | undefined {
+  const { annotations = {}, namespace } = pod.metadata;
+  const value = annotations[networksAnnotation] ?? '';
+  const networks = value === '' ? undefined : parseNetworks(value, namespace, 'dynamic-controller');
+  const status = parseNetworkStatus(annotations[networkStatusAnnotation] ?? '[]');
+  if (networks?.ok === false || !status.ok) return undefined;
+  return { plan: planAttachments(networks?.elements ?? [], status.entries), status: status.entries };
 }
 
 /** The controller rebuilds the list from a Go map, so its order is anything. */

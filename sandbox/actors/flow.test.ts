@@ -5,12 +5,13 @@ import { describe, it, test } from 'node:test';
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { networkAttachmentDefinitions, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
+import { networksAnnotation } from '../../reconcile/systems/multus-networks.ts';
 import { assembleSandbox } from '../sandbox.ts';
 import { answerDifferences, differences } from './flow-compare.ts';
 import type { Recording } from './flow-recording.ts';
 import { replay, replaySpeed } from './flow-replay.ts';
 import type { Pod, Vmi } from './objects.ts';
-import { infoSources, networksAnnotation } from './pod-networks.ts';
+import { infoSources } from './pod-networks.ts';
 import { sleep } from './sleep.ts';
 
 /** Recordings that the sandbox is known not to follow, and why. Answers are held against them all the same. */

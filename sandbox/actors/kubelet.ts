@@ -6,14 +6,19 @@ import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { isStatus } from '../../reconcile/kube/failures.ts';
 import { pods } from '../../reconcile/kube/resources.ts';
 import { labels, primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
-import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
-import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import {
+  type NetworkSelectionElement,
+  networksAnnotation,
+  type ParsedNetworks,
+  parseNetworks,
+} from '../../reconcile/systems/multus-networks.ts';
+import { type NetworkStatus, networkStatusAnnotation } from '../../reconcile/systems/multus-status.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
 import { launcherImage } from './launcher-pod.ts';
 import { newMac, newPodAddress } from './node-state.ts';
 import { type Condition, type Pod, readAs, timestamp, withCondition } from './objects.ts';
-import { defaultNetworkAnnotation, networkStatusAnnotation, networksAnnotation, splitNad } from './pod-networks.ts';
+import { defaultNetworkAnnotation, splitNad } from './pod-networks.ts';
 import { sleep } from './sleep.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -159,14 +164,15 @@ class Kubelet {
   }
 
   #elements(pod: Pod): readonly NetworkSelectionElement[] {
-    const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
-    if (value === '') return [];
-    return readElements(value, pod.metadata.namespace);
+    const parsed = readNetworks(pod);
+    return parsed.ok ? parsed.elements : [];
   }
 
   #networkFailure(pod: Pod): string | undefined {
     const prefix = 'Failed to create pod sandbox: plugin type="multus" failed (add): ';
-    for (const element of this.#elements(pod)) {
+    const parsed = readNetworks(pod);
+    if (!parsed.ok) return `${prefix}${parsed.error}`;
+    for (const element of parsed.elements) {
       if (this.#nads.get(element.namespace, element.name) === undefined) {
         return `${prefix}cannot find a network-attachment-definition (${element.name}) in namespace (${element.namespace})`;
       }
@@ -263,9 +269,8 @@ function isReady(pod: Pod): boolean {
   );
 }
 
-/** Elements of an annotation in its JSON form; both other forms and mistakes end up as none. */
-export function readElements(value: string, namespace: string): readonly NetworkSelectionElement[] {
-  const parsed: unknown = JSON.parse(value);
-  if (!Array.isArray(parsed)) return [];
-  return parsed.map((entry: NetworkSelectionElement) => ({ ...entry, namespace: entry.namespace ?? namespace }));
+/** The networks annotation as Multus reads it when a pod starts; none where there is none. */
+function readNetworks(pod: Pod): ParsedNetworks {
+  const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
+  return value === '' ? { ok: true, elements: [] } : parseNetworks(value, pod.metadata.namespace, 'multus');
 }

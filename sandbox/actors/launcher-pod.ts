@@ -8,8 +8,9 @@ import {
   launcherAppLabel,
   primaryPodInterface,
 } from '../../reconcile/systems/kubevirt-names.ts';
+import { networksAnnotation } from '../../reconcile/systems/multus-networks.ts';
 import type { Migration, Vmi } from './objects.ts';
-import { defaultNetworkAnnotation, networksAnnotation, networksAtBirth } from './pod-networks.ts';
+import { defaultNetworkAnnotation, networksAtBirth } from './pod-networks.ts';
 import { nicLists } from './vm-networks.ts';
 
 export const launcherImage = 'registry:5000/kubevirt/virt-launcher:v1.9.0';

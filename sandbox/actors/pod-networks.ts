@@ -9,24 +9,24 @@ import {
   podInterfaceName,
   primaryPodInterface,
 } from '../../reconcile/systems/kubevirt-names.ts';
-import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import {
+  type NetworkStatus,
+  networkStatusAnnotation,
+  parseNetworkStatus,
+} from '../../reconcile/systems/multus-status.ts';
 import type { InterfaceStatus, VmInterface, VmNetwork } from './objects.ts';
 import { isSecondary, type NicLists } from './vm-networks.ts';
 
-export const networksAnnotation = 'k8s.v1.cni.cncf.io/networks';
-export const networkStatusAnnotation = 'k8s.v1.cni.cncf.io/network-status';
 export const defaultNetworkAnnotation = 'v1.multus-cni.io/default-network';
 
 const multusSource = 'multus-status';
 
 /** network-status of a pod; what can not be read counts as empty, as with KubeVirt. */
-export function readPodNetworkStatus(annotations: Readonly<Record<string, string>> | undefined): NetworkStatus[] {
-  try {
-    const parsed: unknown = JSON.parse(annotations?.[networkStatusAnnotation] ?? '[]');
-    return Array.isArray(parsed) ? (parsed as NetworkStatus[]) : [];
-  } catch {
-    return [];
-  }
+export function readPodNetworkStatus(
+  annotations: Readonly<Record<string, string>> | undefined,
+): readonly NetworkStatus[] {
+  const parsed = parseNetworkStatus(annotations?.[networkStatusAnnotation] ?? '');
+  return parsed.ok ? parsed.entries : [];
 }
 
 /** The annotation of a pod that is about to be created; undefined where it has no secondary network. */

@@ -13,6 +13,7 @@ import {
   launcherAppLabel,
   migrationGraceSeconds,
 } from '../../reconcile/systems/kubevirt-names.ts';
+import { networksAnnotation } from '../../reconcile/systems/multus-networks.ts';
 import type { Caches } from './caches.ts';
 import type { EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
@@ -34,7 +35,6 @@ import {
 } from './objects.ts';
 import {
   migrationNeed,
-  networksAnnotation,
   networksOfRunningPod,
   podInterfaceNames,
   readPodNetworkStatus,

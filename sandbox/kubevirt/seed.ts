@@ -11,11 +11,11 @@ import {
   podInterfaceName,
   primaryPodInterface,
 } from '../../reconcile/systems/kubevirt-names.ts';
+import { networkStatusAnnotation } from '../../reconcile/systems/multus-status.ts';
 import { launcherImage, launcherPod } from '../actors/launcher-pod.ts';
 import { guestAddress } from '../actors/launcher-sync.ts';
 import { newVmi } from '../actors/new-vmi.ts';
 import { readAs, type Vm, type Vmi } from '../actors/objects.ts';
-import { networkStatusAnnotation } from '../actors/pod-networks.ts';
 import { nodeLabel, settledPodSpec, settledPodStatus } from './settled-pod.ts';
 
 /** An object and where it is stored. */
