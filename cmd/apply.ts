@@ -58,7 +58,11 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
   const stop = stopSignal((signal) => progress.onEvent({ type: 'stopping', signal }));
   const cluster = await openCluster(flags);
   try {
-    const planned = await planFor(source, flags, cluster, progress, stop.signal);
+    const saved = savedPlan(source);
+    const planned =
+      saved === undefined
+        ? await freshPlan(source, flags, cluster, progress, stop.signal)
+        : await freshEnough(parsePlan(saved), cluster);
     const outcome = await apply(
       planned,
       cluster,
@@ -68,6 +72,7 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
         migrationTimeoutMs: flags.migrationTimeout * 1000,
         runTimeoutMs: flags.runTimeout * 1000,
         domainXml: flags.domainXml,
+        savedPlan: saved !== undefined,
         signal: stop.signal,
       },
       progress.onEvent,
@@ -84,20 +89,20 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
   }
 }
 
-/** A saved plan as it is, or a fresh one, which is shown before it is carried out. */
-async function planFor(
+/** A saved plan as it is, unless what it was made from has moved. */
+async function freshEnough(saved: Plan, cluster: Cluster): Promise<Plan> {
+  await refuseStale(saved, cluster);
+  return saved;
+}
+
+/** A plan of now, which is shown before it is carried out. */
+async function freshPlan(
   source: string,
   flags: ApplyFlags,
   cluster: Cluster,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const saved = savedPlan(source);
-  if (saved !== undefined) {
-    const parsed = parsePlan(saved);
-    await refuseStale(parsed, cluster);
-    return parsed;
-  }
   const desired = await load(desiredSource(source, flags), loadOptions(flags, signal), progress.onEvent);
   const made = await plan(desired, cluster, flags.domainXml, progress.onEvent);
   progress.close();

@@ -108,6 +108,7 @@ export function addDemo(program: Command, exit: Exit, run: RunCommand): void {
     .description(
       'Plugs and unplugs NICs of running VMs out of a git commit, on the sandbox. Needs git, and no cluster.',
     )
+    .addHelpText('after', '\nExample:\n  patchpanel demo\n')
     .action(async () => {
       exit.code = await demo(outputStyle(), run);
     });

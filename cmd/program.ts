@@ -1,7 +1,7 @@
 /** The command line as a whole: its verbs, its help, and how failures become messages and exit codes. */
 import { Command, CommanderError } from 'commander';
-import { exitCodes, PatchpanelError, PatchpanelErrors } from '../reconcile/errors.ts';
-import { errorJson, errorText } from '../reconcile/report/error-text.ts';
+import { exitCodeOf, exitCodes, isExpected, PatchpanelError, type PatchpanelErrors } from '../reconcile/errors.ts';
+import { errorLines, errorText } from '../reconcile/report/error-text.ts';
 import { addApply } from './apply.ts';
 import { addCompletion } from './completion.ts';
 import { addDemo } from './demo.ts';
@@ -32,9 +32,14 @@ export interface Exit {
 export function buildProgram(version: string, exit: Exit): Command {
   const program = new Command('patchpanel')
     .description('GitOps for the NICs of KubeVirt virtual machines: render, diff, plug and unplug from a git commit.')
-    .version(version)
-    .configureHelp({ showGlobalOptions: true })
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [verb]', 'show help of a verb')
+    // After a verb, -V is its own option.
+    .enablePositionalOptions()
     .addHelpText('after', footer)
+    // Usage errors are reported like all others, see `report`; help that was asked for is printed as it is.
+    .configureOutput({ outputError: () => {} })
     .exitOverride();
   addRender(program, exit);
   addValidate(program, exit);
@@ -54,23 +59,53 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     await buildProgram(version, exit).parseAsync([...argv], { from: 'user' });
     return exit.code;
   } catch (error) {
-    return report(error, wantsJson(argv));
+    return report(error, argv);
   }
 }
 
-/** Where a machine reads the log or the output, it gets failures as JSON too. */
+/** Where a machine reads the log, it gets failures as JSON too. */
 function wantsJson(argv: readonly string[]): boolean {
-  return argv.includes('--log-format=json') || argv[argv.indexOf('--log-format') + 1] === 'json';
+  return argv.some((word, at) => word === '--log-format=json' || (word === '--log-format' && argv[at + 1] === 'json'));
 }
 
-function report(error: unknown, json: boolean): number {
-  if (error instanceof CommanderError) {
-    // Commander has printed its message, or the help that was asked for.
+function report(error: unknown, argv: readonly string[]): number {
+  if (error instanceof CommanderError && isHelp(error)) {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.badInput;
   }
-  const known = error instanceof PatchpanelError || error instanceof PatchpanelErrors ? error : unexpected(error);
-  process.stderr.write(json ? `${JSON.stringify(errorJson(known))}\n` : errorText(known, messageStyle()));
-  return known instanceof PatchpanelErrors ? (known.errors[0]?.exitCode ?? exitCodes.error) : known.exitCode;
+  const known = knownError(error, argv);
+  process.stderr.write(wantsJson(argv) ? errorLines(known, new Date()) : errorText(known, messageStyle()));
+  return exitCodeOf(known);
+}
+
+/** Commander has printed the help or the version; with a failure where a verb is missing. */
+function isHelp({ code }: CommanderError): boolean {
+  return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(code);
+}
+
+function knownError(error: unknown, argv: readonly string[]): PatchpanelError | PatchpanelErrors {
+  if (isExpected(error)) return error;
+  return error instanceof CommanderError ? usageError(error, argv) : unexpected(error);
+}
+
+/** `error: unknown option '--kubconfig'\n(Did you mean --kubeconfig?)` becomes message and remedy. */
+function usageError({ message }: CommanderError, argv: readonly string[]): PatchpanelError {
+  const [first = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  const command = verbOf(argv);
+  const help = `See \`${['patchpanel', ...command, '--help'].join(' ')}\`.`;
+  const remedy = suggestion === undefined ? help : `${suggestion.replace(/^\((.*)\)$/, '$1')} ${help}`;
+  return new PatchpanelError('cli/usage', first, { remedy });
+}
+
+/** The longest run of words that names a verb. */
+function verbOf(argv: readonly string[]): readonly string[] {
+  let command: Command | undefined = buildProgram('', { code: 0 });
+  const path: string[] = [];
+  for (const word of argv) {
+    command = command.commands.find((child) => child.name() === word);
+    if (command === undefined) break;
+    path.push(word);
+  }
+  return path;
 }
 
 /** A bug: the only case in which a stack trace helps anyone, and only where it is asked for. */

@@ -12,8 +12,8 @@ interface SandboxFlags {
   readonly port: number;
   readonly vms?: number;
   readonly load?: string;
-  readonly dynamicNetworks: boolean;
-  readonly fault: readonly Fault[];
+  readonly withoutDynamicNetworks?: boolean;
+  readonly fault?: readonly Fault[];
   readonly speed: number;
 }
 
@@ -21,7 +21,7 @@ function isFaultName(name: string): name is FaultName {
   return (faultNames as readonly string[]).includes(name);
 }
 
-function fault(text: string, previous: readonly Fault[]): readonly Fault[] {
+function fault(text: string, previous: readonly Fault[] = []): readonly Fault[] {
   const at = text.indexOf('=');
   const name = at < 0 ? text : text.slice(0, at);
   if (!isFaultName(name)) throw new InvalidArgumentError(`The faults are ${faultNames.join(', ')}.`);
@@ -40,9 +40,8 @@ export function addSandbox(program: Command, _exit: Exit): void {
     .option('--port <number>', 'port to listen on; 0 is any free one', wholeNumber(0), 0)
     .option('--vms <number>', 'so many running VMs in namespace fleet, besides the demo VMs', wholeNumber(0))
     .option('--load <folder>', 'create the manifests of a folder')
-    .option('--no-dynamic-networks', 'leave the dynamic-networks controller out: changes wait for a migration')
-    .option('--without-dynamic-networks', 'the same')
-    .option('--fault <name=value>', `make something go wrong; repeatable: ${faultNames.join(', ')}`, fault, [])
+    .option('--without-dynamic-networks', 'leave the dynamic-networks controller out: changes wait for a migration')
+    .option('--fault <name=value>', `make something go wrong; repeatable: ${faultNames.join(', ')}`, fault)
     .option('--speed <number>', 'divide every delay by this', wholeNumber(1), 1)
     .addHelpText(
       'after',
@@ -54,12 +53,12 @@ Examples:
   patchpanel sandbox --kubeconfig /tmp/s.kubeconfig --fault no-unplug=backup --fault cni-add-fails=demo/storage-net
 `,
     )
-    .action(async (flags: SandboxFlags & { withoutDynamicNetworks?: boolean }) => {
+    .action(async (flags: SandboxFlags) => {
       const { startSandbox } = await import('../sandbox/sandbox.ts');
       const sandbox = await startSandbox({
         port: flags.port,
-        dynamicNetworks: flags.dynamicNetworks && flags.withoutDynamicNetworks !== true,
-        faults: flags.fault,
+        dynamicNetworks: flags.withoutDynamicNetworks !== true,
+        faults: flags.fault ?? [],
         speed: flags.speed,
         ...(flags.vms === undefined ? {} : { vms: flags.vms }),
         ...(flags.load === undefined ? {} : { load: flags.load }),

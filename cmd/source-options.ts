@@ -15,18 +15,20 @@ export interface SourceFlags {
   readonly gitTokenFile?: string;
   readonly caFile?: string;
   readonly gitTimeout: number;
-  readonly extStr: Readonly<Record<string, string>>;
-  readonly extCode: Readonly<Record<string, string>>;
-  readonly tlaStr: Readonly<Record<string, string>>;
-  readonly tlaCode: Readonly<Record<string, string>>;
+  readonly extStr?: Assignments;
+  readonly extCode?: Assignments;
+  readonly tlaStr?: Assignments;
+  readonly tlaCode?: Assignments;
   readonly jsonnetTimeout: number;
   readonly jsonnetMemory: number;
 }
 
 export const sourceHelp = 'folder, or http(s) URL of a git repository';
 
+type Assignments = Readonly<Record<string, string>>;
+
 /** Collects repeated `NAME=VALUE` options; `NAME` alone takes the value of that environment variable, as jsonnet does. */
-function assignment(text: string, previous: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function assignment(text: string, previous: Assignments = {}): Assignments {
   const at = text.indexOf('=');
   const name = at < 0 ? text : text.slice(0, at);
   if (name === '') throw new InvalidArgumentError('It must be NAME=VALUE, or NAME of an environment variable.');
@@ -45,10 +47,10 @@ export function addSourceOptions(command: Command): Command {
     .option('--git-password-file <file>', 'file with the password; or PATCHPANEL_GIT_PASSWORD')
     .option('--ca-file <file>', 'PEM bundle of certificate authorities to trust for git, besides the usual ones')
     .option('--git-timeout <seconds>', 'limit on a fetch as a whole', wholeNumber(1), 120)
-    .option('-V, --ext-str <name=value>', 'external variable of Jsonnet, a string; repeatable', assignment, {})
-    .option('--ext-code <name=code>', 'external variable of Jsonnet, code; repeatable', assignment, {})
-    .option('-A, --tla-str <name=value>', 'top-level argument of Jsonnet, a string; repeatable', assignment, {})
-    .option('--tla-code <name=code>', 'top-level argument of Jsonnet, code; repeatable', assignment, {})
+    .option('-V, --ext-str <name=value>', 'external variable of Jsonnet, a string; repeatable', assignment)
+    .option('--ext-code <name=code>', 'external variable of Jsonnet, code; repeatable', assignment)
+    .option('-A, --tla-str <name=value>', 'top-level argument of Jsonnet, a string; repeatable', assignment)
+    .option('--tla-code <name=code>', 'top-level argument of Jsonnet, code; repeatable', assignment)
     .option('--jsonnet-timeout <seconds>', 'limit on one Jsonnet file', wholeNumber(1), 30)
     .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512);
 }
@@ -111,10 +113,10 @@ export function loadOptions(flags: SourceFlags, signal?: AbortSignal): LoadOptio
   return {
     defaultNamespace: flags.namespace ?? 'default',
     jsonnet: {
-      extStr: flags.extStr,
-      extCode: flags.extCode,
-      tlaStr: flags.tlaStr,
-      tlaCode: flags.tlaCode,
+      extStr: flags.extStr ?? {},
+      extCode: flags.extCode ?? {},
+      tlaStr: flags.tlaStr ?? {},
+      tlaCode: flags.tlaCode ?? {},
       timeoutMs: flags.jsonnetTimeout * 1000,
       memoryBytes: flags.jsonnetMemory * 2 ** 20,
     },

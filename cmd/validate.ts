@@ -1,5 +1,8 @@
 /** `patchpanel validate`: every fault of a desired state, without a cluster. */
 import type { Command } from 'commander';
+import type { DesiredState } from '../reconcile/desired/model.ts';
+import { type ExitCode, exitCodeOf, exitCodes, isExpected } from '../reconcile/errors.ts';
+import { errorJson } from '../reconcile/report/error-text.ts';
 import { count, revision } from '../reconcile/report/words.ts';
 import { load } from '../reconcile/run.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
@@ -11,22 +14,55 @@ interface ValidateFlags extends SourceFlags, LogFlags {
   readonly output: 'text' | 'json';
 }
 
-export function addValidate(program: Command, _exit: Exit): void {
+export function addValidate(program: Command, exit: Exit): void {
   const command = program
     .command('validate')
     .summary('check a desired state')
     .description('Checks a desired state and reports every fault with file, line and column. Needs no cluster.')
     .argument('[source]', sourceHelp, '.');
   addLogFormat(addOutput(addSourceOptions(command), ['text', 'json']))
-    .addHelpText('after', '\nExamples:\n  patchpanel validate\n  patchpanel validate examples/desired-state -o json\n')
+    .addHelpText(
+      'after',
+      `
+Exit code 0: valid; 3: not valid.
+
+Examples:
+  patchpanel validate
+  patchpanel validate examples/desired-state -o json
+  patchpanel validate https://git.example.com/net/vms.git --ref my-branch --path prod
+`,
+    )
     .action(async (source: string, flags: ValidateFlags) => {
-      const progress = makeProgress(flags.logFormat);
-      const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
-      const attachments = desired.targets.reduce((sum, target) => sum + target.attachments.length, 0);
-      await print(
-        flags.output === 'json'
-          ? `${JSON.stringify({ valid: true, vms: desired.targets.length, attachments, files: desired.files, revision: revision(desired.source) })}\n`
-          : `Valid: ${count(desired.targets.length, 'VM')} with ${count(attachments, 'attachment')} in ${count(desired.files, 'file')}.\n`,
-      );
+      exit.code = await validateVerb(source, flags);
     });
+}
+
+async function validateVerb(source: string, flags: ValidateFlags): Promise<ExitCode> {
+  const progress = makeProgress(flags.logFormat);
+  try {
+    const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+    await print(flags.output === 'json' ? validJson(desired) : validText(desired));
+    return exitCodes.ok;
+  } catch (error) {
+    if (flags.output !== 'json' || !isExpected(error)) throw error;
+    // The faults are the result here, and belong where the reader of the JSON looks.
+    await print(`${JSON.stringify({ valid: false, ...errorJson(error) }, undefined, 2)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function validJson(desired: DesiredState): string {
+  const { targets, files, source } = desired;
+  const result = { valid: true, vms: targets.length, attachments: attachmentsOf(desired), files };
+  return `${JSON.stringify({ ...result, revision: revision(source) }, undefined, 2)}\n`;
+}
+
+function validText(desired: DesiredState): string {
+  const { targets, files } = desired;
+  const attachments = count(attachmentsOf(desired), 'attachment');
+  return `Valid: ${count(targets.length, 'VM')} with ${attachments} in ${count(files, 'file')}.\n`;
+}
+
+function attachmentsOf({ targets }: DesiredState): number {
+  return targets.reduce((sum, { attachments }) => sum + attachments.length, 0);
 }

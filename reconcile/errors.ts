@@ -35,7 +35,7 @@ export const errorTable = {
     exit: error,
     retryable: false,
     when: 'patchpanel met a state that its own code rules out.',
-    remedy: 'Report it with the output of the same command under --log-level debug.',
+    remedy: 'Report it with the output of the same command under PATCHPANEL_DEBUG=1.',
   },
 
   // --- command line
@@ -421,4 +421,15 @@ export class PatchpanelErrors extends AggregateError {
     super(errors, `${errors.length} problems found`);
     this.name = 'PatchpanelErrors';
   }
+}
+
+/** Whether a failure is one that patchpanel tells of in its own words. */
+export function isExpected(error: unknown): error is PatchpanelError | PatchpanelErrors {
+  return error instanceof PatchpanelError || error instanceof PatchpanelErrors;
+}
+
+/** Exit code of the process for a failure; of several, that of the first. */
+export function exitCodeOf(error: PatchpanelError | PatchpanelErrors): ExitCode {
+  if (error instanceof PatchpanelError) return error.exitCode;
+  return error.errors[0]?.exitCode ?? exitCodes.error;
 }

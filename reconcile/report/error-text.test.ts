@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorTable, PatchpanelError, PatchpanelErrors } from '../errors.ts';
-import { errorJson, errorText } from './error-text.ts';
+import { errorJson, errorLines, errorText } from './error-text.ts';
 import { makeStyle } from './style.ts';
 
 const plain = makeStyle(false);
@@ -28,6 +28,29 @@ test('several failures are shown together', () => {
     /2 problems found; the cluster was not touched\.\n$/,
   );
   assert.deepEqual(Object.keys(errorJson(one)), ['errors']);
+});
+
+test('of very many failures the first are shown and the others counted', () => {
+  const one = new PatchpanelError('source/empty', 'nothing here');
+  const text = errorText(new PatchpanelErrors(Array.from({ length: 60 }, () => one)), plain);
+  assert.equal(text.match(/nothing here/g)?.length, 50);
+  assert.match(text, /60 problems found; .*10 more are not shown/);
+});
+
+test('a JSON log has a line for each failure', () => {
+  const one = new PatchpanelError('source/empty', 'nothing here', { remedy: 'Commit something.' });
+  const lines = errorLines(new PatchpanelErrors([one, one]), new Date(0)).split('\n');
+  assert.equal(lines.length, 3);
+  assert.deepEqual(JSON.parse(lines[0] ?? ''), {
+    time: '1970-01-01T00:00:00.000Z',
+    level: 'error',
+    type: 'error',
+    code: 'source/empty',
+    message: 'nothing here',
+    remedy: 'Commit something.',
+    retryable: false,
+    exitCode: 3,
+  });
 });
 
 test('every code is a slug, and every row has a sentence and a remedy', () => {

@@ -5,6 +5,9 @@ import { printable, type Style } from './style.ts';
 /** Source lines are cut here, so that a minified file does not flood the terminal. */
 const widest = 160;
 
+/** A wrong folder has faults without end: nobody reads on after so many. */
+const mostShown = 50;
+
 function excerpt(error: PatchpanelError): string[] {
   if (error.position === undefined || error.sourceLine === undefined) return [];
   const { line, column } = error.position;
@@ -27,12 +30,14 @@ function oneError(error: PatchpanelError, style: Style): string {
 /** One failure or many; ends with a newline. */
 export function errorText(error: PatchpanelError | PatchpanelErrors, style: Style): string {
   if (!(error instanceof PatchpanelErrors)) return `${oneError(error, style)}\n`;
-  const all = error.errors.map((each) => oneError(each, style));
-  return `${all.join('\n')}\n${error.errors.length} problems found; the cluster was not touched.\n`;
+  const shown = error.errors.slice(0, mostShown).map((each) => oneError(each, style));
+  const more = error.errors.length - shown.length;
+  const rest = more > 0 ? `; ${more} more are not shown, \`patchpanel validate -o json\` has them all` : '';
+  return `${shown.join('\n')}\n${error.errors.length} problems found; the cluster was not touched${rest}.\n`;
 }
 
-/** The same as one JSON object, for `--log-format json` and `-o json`. */
-export function errorJson(error: PatchpanelError | PatchpanelErrors): object {
+/** The same as one JSON object, for `-o json`. */
+export function errorJson(error: PatchpanelError | PatchpanelErrors): { readonly errors: readonly object[] } {
   const all = error instanceof PatchpanelErrors ? error.errors : [error];
   return {
     errors: all.map(({ code, message, position, remedy, retryable, exitCode }) => ({
@@ -44,4 +49,12 @@ export function errorJson(error: PatchpanelError | PatchpanelErrors): object {
       exitCode,
     })),
   };
+}
+
+/** The same as lines of a JSON log: one for each failure. */
+export function errorLines(error: PatchpanelError | PatchpanelErrors, now: Date): string {
+  const head = { time: now.toISOString(), level: 'error', type: 'error' };
+  return errorJson(error)
+    .errors.map((each) => `${JSON.stringify({ ...head, ...each })}\n`)
+    .join('');
 }
