@@ -1,0 +1,153 @@
+/** A sandbox for tests of the command line: its kubeconfig, what the command line asked of it, what libvirt has. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { KubeObject } from '../reconcile/kube/cluster.ts';
+import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
+import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
+import type { AuditEntry } from '../sandbox/api/contract.ts';
+import { type AssembledSandbox, type AssembleOptions, assembleSandbox } from '../sandbox/sandbox.ts';
+import { type CliOptions, type CliResult, CliRun } from './cli-process.ts';
+import { writeFiles } from './desired-state.ts';
+
+/** The user of the kubeconfig; the actors of the sandbox are others. */
+const user = 'kubernetes-admin';
+
+export class CliStage {
+  readonly sandbox: AssembledSandbox;
+  readonly folder: string;
+  readonly kubeconfig: string;
+  readonly #audit: AuditEntry[];
+
+  constructor(sandbox: AssembledSandbox, folder: string, audit: AuditEntry[]) {
+    this.sandbox = sandbox;
+    this.folder = folder;
+    this.kubeconfig = join(folder, 'kubeconfig');
+    this.#audit = audit;
+  }
+
+  static async start(options: AssembleOptions = {}): Promise<CliStage> {
+    const audit: AuditEntry[] = [];
+    const sandbox = await assembleSandbox({
+      speed: 25,
+      ...options,
+      onRequest: (entry) => {
+        if (entry.user === user) audit.push(entry);
+      },
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'patchpanel-cli-'));
+    const stage = new CliStage(sandbox, folder, audit);
+    await writeFile(stage.kubeconfig, sandbox.kubeconfig, { mode: 0o600 });
+    // The sandbox has asked for things itself, as the same user.
+    stage.requests();
+    return stage;
+  }
+
+  async stop(): Promise<void> {
+    await this.sandbox.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Starts a command line; the cluster it finds is this one. */
+  begin(args: readonly string[], options: CliOptions = {}): CliRun {
+    return new CliRun(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...options.env } });
+  }
+
+  async run(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    return await this.begin(args, options).result;
+  }
+
+  /** Runs a command line that must end with this code. */
+  async expect(code: number, args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    const result = await this.run(args, options);
+    assert.equal(result.code, code, `patchpanel ${args.join(' ')}\n${result.stdout}\n${result.stderr}`);
+    return result;
+  }
+
+  /** All that command lines asked for since the last call. */
+  requests(): readonly AuditEntry[] {
+    return this.#audit.splice(0);
+  }
+
+  /** Writes since the last call, as `PATCH virtualmachines /apis/...`; an exec that reads is none. */
+  writes(): readonly string[] {
+    return this.requests()
+      .filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec')
+      .map(({ method, resource, path }) => `${method} ${resource} ${path}`);
+  }
+
+  /** Writes a desired state; returns its folder. */
+  async desired(name: string, vms: Readonly<Record<string, readonly Nic[]>>, namespace = 'demo'): Promise<string> {
+    const folder = join(this.folder, name);
+    await mkdir(folder, { recursive: true });
+    await writeFiles(folder, desiredFiles(vms, namespace));
+    return folder;
+  }
+
+  /** Names of the NICs in the live domain XML of a VM. */
+  async guestNics(name: string, namespace = 'demo'): Promise<readonly string[]> {
+    const xml = await this.domainXml(name, namespace);
+    return parseDomain(xml)
+      .nics.map(({ alias }) => alias?.replace(/^ua-/, '') ?? '?')
+      .sort();
+  }
+
+  async domainXml(name: string, namespace = 'demo'): Promise<string> {
+    const labelSelector = `kubevirt.io=virt-launcher,vm.kubevirt.io/name=${name}`;
+    const running = await this.sandbox.admin.list(pods, { namespace, labelSelector }, (pod) => pod);
+    const pod = running.items.find(({ status }) => (status as { phase?: string } | undefined)?.phase === 'Running');
+    assert.ok(pod !== undefined, `${name} has no launcher pod`);
+    const target = { namespace, pod: pod.metadata.name, container: 'compute' };
+    const { stdout } = await this.sandbox.admin.exec(target, ['virsh', 'dumpxml', `${namespace}_${name}`]);
+    this.requests();
+    return stdout;
+  }
+
+  /** Creates a network whose config is this text. */
+  async network(name: string, config: string, namespace = 'demo'): Promise<KubeObject> {
+    const created = await this.sandbox.admin.create(networkAttachmentDefinitions, {
+      apiVersion: 'k8s.cni.cncf.io/v1',
+      kind: 'NetworkAttachmentDefinition',
+      metadata: { namespace, name },
+      spec: { config },
+    });
+    this.requests();
+    return created;
+  }
+}
+
+/** A NIC: its name, with the network of that name in the sandbox's namespace `demo`, or all fields. */
+export type Nic = string | { readonly name: string; readonly network: string; readonly [key: string]: unknown };
+
+const networks: Readonly<Record<string, string>> = {
+  storage: 'storage-net',
+  backup: 'backup-net',
+  mgmt: 'mgmt-net',
+  red: 'vlan100',
+  green: 'vlan200',
+  blue: 'vlan300',
+};
+
+/** One file a VM. */
+export function desiredFiles(
+  vms: Readonly<Record<string, readonly Nic[]>>,
+  namespace = 'demo',
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(vms).map(([name, nics]) => [
+      `${name}.yaml`,
+      stringify({
+        apiVersion: 'patchpanel.dev/v1alpha1',
+        kind: 'NetworkAttachments',
+        metadata: { name, namespace },
+        spec: {
+          attachments: nics.map((nic) =>
+            typeof nic === 'string' ? { name: nic, network: networks[nic] ?? nic } : nic,
+          ),
+        },
+      }),
+    ]),
+  );
+}
