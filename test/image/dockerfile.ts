@@ -30,7 +30,7 @@ function* instructions(source: string): Generator<Instruction> {
   for (const [index, raw] of source.split('\n').entries()) {
     if (/^\s*#/.test(raw) || (raw.trim() === '' && pending === '')) continue;
     if (pending === '') start = index + 1;
-    pending += raw.replace(/\\$/, '\n');
+    pending += raw.replace(/\\$/, ' ');
     if (raw.endsWith('\\')) continue;
     const match = /^\s*([A-Z]+)\s+([\s\S]*)$/.exec(pending);
     pending = '';

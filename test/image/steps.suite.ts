@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -29,6 +29,9 @@ function whatIsMissing(): string | undefined {
 
 const skip = missing !== undefined && process.env.CI === undefined ? missing : false;
 
+/** The environment without what the npm that runs this suite has put there: its settings are for another folder. */
+const outsideNpm = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_|^INIT_CWD$/i.test(name)));
+
 /** Runs a shell command with `folder` as /opt/patchpanel. */
 function inside(
   folder: string,
@@ -39,7 +42,7 @@ function inside(
   const script = `mkdir -p ${home} && ${bind} && cd ${home} && exec sh -euc "$2"`;
   return spawnSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-euc', script, 'sh', folder, command], {
     encoding: 'utf8',
-    env: { ...process.env, ...options.env },
+    env: { ...outsideNpm, ...options.env },
     maxBuffer: 64 * 1024 * 1024,
   });
 }
@@ -115,9 +118,10 @@ test('the steps of the Dockerfile make an image that works', { skip }, async (t)
     assert.equal(fleet.status, 0, fleet.stderr);
   });
   await t.test('it holds no compiler, no sources and no development tools', () => {
-    const modules = readdirSync(join(finalFolder, 'node_modules'));
-    for (const name of ['typescript', '@biomejs', 'knip', 'node', 'cmake-js-build'])
-      assert.ok(!modules.includes(name), name);
+    const modules = join(finalFolder, 'node_modules');
+    for (const name of ['typescript', '@biomejs/biome', 'knip', 'node', '@types/node']) {
+      assert.ok(!existsSync(join(modules, name, 'package.json')), name);
+    }
     assert.ok(!readdirSync(finalFolder).includes('cmd'));
   });
 });
