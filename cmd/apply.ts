@@ -121,7 +121,7 @@ function savedPlan(source: string): string | undefined {
 }
 
 /** The worst over the fleet: failures, an interruption, blocked VMs. */
-export function applyExitCode({ summary, interrupted }: Outcome): ExitCode {
+function applyExitCode({ summary, interrupted }: Outcome): ExitCode {
   if (summary.failed > 0) return exitCodes.partlyFailed;
   if (interrupted) return exitCodes.interrupted;
   return summary.blocked > 0 ? exitCodes.blocked : exitCodes.ok;

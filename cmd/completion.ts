@@ -6,7 +6,7 @@ const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
 /** One word list for each command path: what may follow it. */
-export interface CompletionRow {
+interface CompletionRow {
   /** Words after `patchpanel`, such as `inspect ports`; empty for the program itself. */
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
@@ -19,7 +19,7 @@ export interface CompletionRow {
 }
 
 /** The rows of a command tree, parents before children. */
-export function completionRows(command: Command, path: readonly string[] = []): CompletionRow[] {
+function completionRows(command: Command, path: readonly string[] = []): CompletionRow[] {
   const options = [...command.options.filter((option) => !option.hidden).map(optionRow), helpOption];
   const row: CompletionRow = {
     path: path.join(' '),
@@ -117,7 +117,7 @@ function fish(rows: readonly CompletionRow[]): string {
 const writers = { bash, zsh, fish } as const satisfies Record<Shell, (rows: readonly CompletionRow[]) => string>;
 
 /** The completion script of a shell. */
-export function completionScript(program: Command, shell: Shell): string {
+function completionScript(program: Command, shell: Shell): string {
   return writers[shell](completionRows(program));
 }
 

@@ -12,7 +12,7 @@ import type { Exit } from './program.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print } from './terminal.ts';
 
-export interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags {
+interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags {
   readonly output: 'text' | 'json' | 'markdown';
 }
 
@@ -44,7 +44,7 @@ Examples:
 }
 
 /** Renders, reads and plans, with progress on standard error. */
-export async function makePlanFrom(source: string, flags: PlanFlags): Promise<Plan> {
+async function makePlanFrom(source: string, flags: PlanFlags): Promise<Plan> {
   const progress = makeProgress(flags.logFormat);
   const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
   const cluster = await openCluster(flags);
@@ -70,7 +70,7 @@ function formatPlan(made: Plan, output: PlanFlags['output']): string {
 }
 
 /** The worst over the fleet: blocked, then changes, then nothing. */
-export function planExitCode({ summary }: Plan): ExitCode {
+function planExitCode({ summary }: Plan): ExitCode {
   if (summary.blocked > 0) return exitCodes.blocked;
   return summary.changed > 0 ? exitCodes.changesPending : exitCodes.ok;
 }

@@ -41,7 +41,7 @@ Examples:
 }
 
 /** The objects in the form in which a repository would declare them, every default written out. */
-export function renderedObjects(desired: DesiredState): object[] {
+function renderedObjects(desired: DesiredState): object[] {
   return desired.targets.map(renderedObject);
 }
 

@@ -23,7 +23,7 @@ function targetLines(target: TargetOutcome, style: Style): string[] {
 }
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
-export function outcomeSummary(outcome: Outcome): string {
+function outcomeSummary(outcome: Outcome): string {
   const { converged, failed, blocked, staged, interrupted, unchanged, writes, milliseconds } = outcome.summary;
   const parts = [`${count(converged, 'VM')} converged`];
   if (failed > 0) parts.push(`${failed} failed`);

@@ -22,7 +22,7 @@ export function sourceName(source: SourceIdentity): string {
 }
 
 /** A network without its namespace where that is the namespace of the VM. */
-export function networkName(network: ObjectName, vm: ObjectName): string {
+function networkName(network: ObjectName, vm: ObjectName): string {
   return network.namespace === vm.namespace ? network.name : `${network.namespace}/${network.name}`;
 }
 

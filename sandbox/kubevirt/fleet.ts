@@ -38,7 +38,7 @@ export function plant(store: Pick<Store, 'seed'>, seeds: Iterable<Seed>): number
   return planted;
 }
 
-export const demoNamespace = 'demo';
+const demoNamespace = 'demo';
 
 /** PCIe root ports that the demonstration's database VM starts with. */
 export const demoDatabasePorts = 24;
@@ -79,11 +79,7 @@ function slotsFor(wish: SeedVm, ports: number): number {
 }
 
 /** A network attachment definition whose CNI plugin is a Linux bridge. */
-export function bridgeNetwork(wish: {
-  readonly namespace: string;
-  readonly name: string;
-  readonly mtu?: number;
-}): Seed {
+function bridgeNetwork(wish: { readonly namespace: string; readonly name: string; readonly mtu?: number }): Seed {
   const { namespace, name, mtu } = wish;
   const config = JSON.stringify({
     cniVersion: '1.0.0',

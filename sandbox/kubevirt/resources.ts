@@ -116,7 +116,7 @@ export const virtualMachineInstanceDefinition: ResourceDefinition = {
   schema: root('A virtual machine that runs in a pod.', { spec: vmiSpecSchema, status: vmiStatusSchema }, ['spec']),
 };
 
-export const migrationDefinition: ResourceDefinition = {
+const migrationDefinition: ResourceDefinition = {
   group: 'kubevirt.io',
   versions: ['v1', 'v1alpha3'],
   plural: 'virtualmachineinstancemigrations',
@@ -153,7 +153,7 @@ export const migrationDefinition: ResourceDefinition = {
   ),
 };
 
-export const kubevirtDefinition: ResourceDefinition = {
+const kubevirtDefinition: ResourceDefinition = {
   group: 'kubevirt.io',
   versions: ['v1', 'v1alpha3'],
   plural: 'kubevirts',
@@ -196,7 +196,7 @@ export const kubevirtDefinition: ResourceDefinition = {
   ),
 };
 
-export const networkAttachmentDefinition: ResourceDefinition = {
+const networkAttachmentDefinition: ResourceDefinition = {
   group: 'k8s.cni.cncf.io',
   versions: ['v1'],
   plural: 'network-attachment-definitions',
@@ -211,7 +211,7 @@ export const networkAttachmentDefinition: ResourceDefinition = {
   }),
 };
 
-export const poolDefinition: ResourceDefinition = {
+const poolDefinition: ResourceDefinition = {
   group: 'pool.kubevirt.io',
   versions: ['v1beta1', 'v1alpha1'],
   plural: 'virtualmachinepools',

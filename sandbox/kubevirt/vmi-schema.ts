@@ -32,7 +32,7 @@ const port = object(
 );
 
 /** An entry of `domain.devices.interfaces`; exactly one binding. */
-export const interfaceSchema = object(
+const interfaceSchema = object(
   'A NIC of the guest, joined with the network of the same name.',
   {
     name: string('Name of the NIC and of its network.'),
@@ -73,7 +73,7 @@ export const interfaceSchema = object(
   ['name'],
 );
 
-export const networkSchema = object(
+const networkSchema = object(
   'What a NIC is plugged into; exactly one kind.',
   {
     name: string('Name of the network and of its interface.'),

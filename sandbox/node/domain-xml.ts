@@ -16,11 +16,6 @@ export function domainXml(domain: Domain): string {
   return `${render(domainElement(domain), 0).join('\n')}\n`;
 }
 
-/** One device on its own, as an argument of `virsh attach-device`. */
-export function deviceXml(device: Device): string {
-  return `${render(deviceElement(device, []), 0).join('\n')}\n`;
-}
-
 function render(element: Element, depth: number): readonly string[] {
   const pad = '  '.repeat(depth);
   const attributes = Object.entries(element.attributes ?? {})

@@ -109,14 +109,14 @@ export function nicOf(vmi: KubeObject, name: string, pod: PodNetworks = {}): Nic
 }
 
 /** Whether a network is the pod's first one: the pod network, or a Multus network that takes its place. */
-export function isDefaultNetwork(spec: Fields, name: string): boolean {
+function isDefaultNetwork(spec: Fields, name: string): boolean {
   return items(spec.networks)
     .map(fields)
     .some((network) => network.name === name && (network.pod !== undefined || fields(network.multus).default === true));
 }
 
 /** A MAC of its own for a NIC whose spec has none: local, unicast, the same for the same VMI and name. */
-export function generatedMac(vmi: KubeObject, name: string): string {
+function generatedMac(vmi: KubeObject, name: string): string {
   const digest = createHash('sha256')
     .update(`${vmi.metadata.uid ?? vmi.metadata.name}/${name}`)
     .digest('hex');

@@ -13,7 +13,7 @@ interface Placed {
   readonly address?: Address;
 }
 
-export const pciModels = [
+const pciModels = [
   'pcie-root',
   'pcie-root-port',
   'pcie-switch-upstream-port',
@@ -77,40 +77,40 @@ export interface Disk extends Placed {
   readonly block: boolean;
 }
 
-export interface Balloon extends Placed {
+interface Balloon extends Placed {
   readonly kind: 'memballoon';
   /** `none`: no balloon at all. */
   readonly model: string;
 }
 
-export interface Rng extends Placed {
+interface Rng extends Placed {
   readonly kind: 'rng';
   readonly model: string;
 }
 
-export interface Watchdog extends Placed {
+interface Watchdog extends Placed {
   readonly kind: 'watchdog';
   readonly model: string;
 }
 
-export interface Input extends Placed {
+interface Input extends Placed {
   readonly kind: 'input';
   readonly type: string;
   readonly bus: 'virtio' | 'usb' | 'ps2';
 }
 
-export interface Video extends Placed {
+interface Video extends Placed {
   readonly kind: 'video';
   readonly model: string;
 }
 
-export interface AgentChannel {
+interface AgentChannel {
   readonly kind: 'channel';
   readonly name: string;
   readonly connected: boolean;
 }
 
-export interface Serial {
+interface Serial {
   readonly kind: 'serial';
   readonly path: string;
 }
@@ -138,7 +138,7 @@ export type AddressedDevice = Exclude<Device, AgentChannel | Serial>;
 export type Place = 'port' | 'conventional' | 'root' | 'none';
 
 /** NIC models that are conventional PCI devices: they never go behind a PCIe port. */
-export const conventionalModels: readonly string[] = ['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci'];
+const conventionalModels: readonly string[] = ['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci'];
 
 /** The place of a device that is not a PCI controller. */
 export function placeOf(device: Exclude<Device, PciController>): Place {

@@ -23,16 +23,16 @@ export const portModels: readonly string[] = ['pcie-root-port', 'pcie-switch-dow
 /** Models that offer conventional slots 1 to 31; those of a DMI bridge can't be plugged into. */
 export const conventionalBridges: readonly string[] = ['pcie-to-pci-bridge', 'pci-bridge'];
 
-export function isPort(device: Device): device is PciController {
+function isPort(device: Device): device is PciController {
   return device.kind === 'pci' && portModels.includes(device.model);
 }
 
-export function isConventionalBridge(device: Device): device is PciController {
+function isConventionalBridge(device: Device): device is PciController {
   return device.kind === 'pci' && conventionalBridges.includes(device.model);
 }
 
 /** Buses that hold a device, by direct address. */
-export function usedBuses(devices: readonly Device[]): ReadonlySet<number> {
+function usedBuses(devices: readonly Device[]): ReadonlySet<number> {
   return new Set(devices.flatMap((device) => ('address' in device && device.address ? [device.address.bus] : [])));
 }
 
@@ -56,7 +56,7 @@ export function freeConventionalSlots(devices: readonly Device[]): readonly Addr
     .filter(({ bus, slot }) => !taken.has(`${bus}.${slot}`));
 }
 
-export function addresses(devices: readonly Device[]): readonly Address[] {
+function addresses(devices: readonly Device[]): readonly Address[] {
   return devices.flatMap((device) => ('address' in device && device.address ? [device.address] : []));
 }
 
