@@ -1,6 +1,7 @@
 /** The engine as a whole: the only place that knows the order of the rooms. */
 import { type ApplyOptions, applyPlan } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
+import { parseGitUrl } from './desired/git-url.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
 import type { DesiredState } from './desired/model.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
@@ -13,11 +14,13 @@ import { checkStale, readNetworks, restsOnDomainXml, type StaleTarget } from './
 import type { Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import { shortRevision } from './report/words.ts';
-import { type ObjectName, objectKey } from './vocabulary.ts';
+import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
 
 /** Renders and checks the desired state; no cluster is involved. */
 export async function load(source: DesiredSource, options: LoadOptions, onEvent: OnRunEvent): Promise<DesiredState> {
-  onEvent({ type: 'rendering', source: source.kind === 'git' ? `${source.url} at ${source.ref}` : source.path });
+  // A URL may hold a password, which no log may show.
+  const shown = source.kind === 'git' ? `${parseGitUrl(source.url).url} at ${source.ref}` : source.path;
+  onEvent({ type: 'rendering', source: shown });
   const desired = await loadDesired(source, options);
   onEvent({
     type: 'rendered',
@@ -71,31 +74,39 @@ function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReadi
 
 /**
  * Refuses a saved plan where anything that it was made from has moved since, before a single VM is touched.
- * @throws PatchpanelErrors `plan/stale`, one for each VM, with the fields that moved
+ * @throws PatchpanelError `plan/stale`, PatchpanelErrors with one for each of several VMs: what moved
  */
 export async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
   const targets = saved.targets.map(({ target }) => target);
   const seen = await observe(cluster, { targets, networks: networksOf(saved) }, { domainXml: 'never' });
   const rests = saved.targets.filter(restsOnDomainXml).flatMap(({ target }) => seen.vms.get(objectKey(target)) ?? []);
   const stale = checkStale(saved, withReadings(seen, await readDomains(cluster, rests)));
-  if (stale.length === 0) return;
-  throw new PatchpanelErrors(
-    stale.map(
-      ({ target, moved }) =>
-        new PatchpanelError('plan/stale', `${objectKey(target)} is not as the plan found it: ${movedWords(moved)}`),
-    ),
+  const [first, ...others] = stale.map(
+    ({ target, moved }) =>
+      new PatchpanelError('plan/stale', `${objectKey(target)} is not as the plan found it: ${movedWords(moved)}`),
   );
+  if (first !== undefined) throw others.length === 0 ? first : new PatchpanelErrors([first, ...others]);
 }
 
 /** What moved, the parts that people know first, and not more than a reader takes in. */
 function movedWords(moved: StaleTarget['moved']): string {
   const parts = ['vm', 'vmi', 'networks', 'cluster', 'pod', 'macs', 'hardware', 'domain'];
   const rank = ({ field }: { readonly field: string }): number => parts.indexOf(field.split('.')[0] ?? '');
-  const words = moved
-    .toSorted((a, b) => rank(a) - rank(b))
-    .map(({ field, was, is }) => `${field} was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`);
+  const words = moved.toSorted((a, b) => rank(a) - rank(b)).map(movedWord);
   const shown = words.slice(0, 3).join('; ');
   return words.length > 3 ? `${shown}; and ${words.length - 3} more` : shown;
+}
+
+/** Objects come and go as a whole; their content would only hide that. */
+function movedWord({ field, was, is }: StaleTarget['moved'][number]): string {
+  if (was === null) return `${field} is new${valueWords(is)}`;
+  return is === null
+    ? `${field} is gone${valueWords(was)}`
+    : `${field} was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`;
+}
+
+function valueWords(value: Json): string {
+  return typeof value === 'object' ? '' : ` (${JSON.stringify(value)})`;
 }
 
 /** The networks that a plan depends on: those that it plugs into, and those that it leaves. */
