@@ -79,7 +79,9 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
     );
     progress.close();
     await print(
-      flags.output === 'json' ? `${JSON.stringify(outcome, undefined, 2)}\n` : outcomeText(outcome, outputStyle()),
+      flags.output === 'json'
+        ? `${JSON.stringify(outcome, undefined, 2)}\n`
+        : outcomeText(outcome, planned, outputStyle()),
     );
     return applyExitCode(outcome);
   } finally {

@@ -29,7 +29,13 @@ export function checkDocument(source: SourceDocument, errors: PatchpanelError[])
   const result =
     kind === 'Settings' ? settingsSchema.safeParse(source.value) : networkAttachmentsSchema.safeParse(source.value);
   if (!result.success) {
-    for (const issue of result.error.issues) errors.push(...issueErrors(source, kind, issue));
+    const { issues } = result.error;
+    const misspelt = new Set(issues.flatMap((issue) => misspeltKeys(kind, issue)));
+    for (const issue of issues) {
+      // What is missing because it is misspelt is one fault, not two.
+      const missing = valueAt(source.value, pathOf(issue)) === undefined;
+      if (!missing || !misspelt.has(dotted(pathOf(issue)))) errors.push(...issueErrors(source, kind, issue));
+    }
     return undefined;
   }
   if (result.data.kind === 'Settings') return { kind: 'Settings', object: result.data, source };
@@ -74,8 +80,23 @@ function kindOf(source: SourceDocument, errors: PatchpanelError[]): Kind | undef
   return undefined;
 }
 
+function pathOf(issue: z.core.$ZodIssue): ValuePath {
+  return issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+}
+
+/** The keys that were meant by unknown ones, as {@link dotted} paths. */
+function misspeltKeys(kind: Kind, issue: z.core.$ZodIssue): readonly string[] {
+  if (issue.code !== 'unrecognized_keys') return [];
+  const path = pathOf(issue);
+  const known = knownKeys(kind, path);
+  return issue.keys.flatMap((key) => {
+    const meant = nearest(key, known);
+    return meant === undefined ? [] : [dotted([...path, meant])];
+  });
+}
+
 function issueErrors(source: SourceDocument, kind: Kind, issue: z.core.$ZodIssue): PatchpanelError[] {
-  const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+  const path = pathOf(issue);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const known = knownKeys(kind, path);

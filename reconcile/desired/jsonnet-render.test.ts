@@ -217,7 +217,7 @@ test('faults of rendered objects name the object, and the place where the value 
   ].join('\n');
   const found = await faults(t, { 'a.jsonnet': code });
   const said = found.map((each) => `${placeAndCode(each)} ${each.message}`);
-  assert.equal(said.length, 5, said.join('\n'));
+  assert.equal(said.length, 4, said.join('\n'));
   assert.ok(said.some((each) => each.startsWith('a.jsonnet:3:13 schema/invalid in "a": spec.attachments[0].mac')));
   assert.ok(said.some((each) => each.startsWith('a.jsonnet:5:24 schema/unknown-key in "b": unknown key "nmae"')));
   assert.ok(said.some((each) => /the result at 2 is 7, where an object was expected/.test(each)));

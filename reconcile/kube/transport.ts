@@ -217,7 +217,8 @@ export class Transport {
 
   #error(call: Call, outcome: Refused): PatchpanelError {
     if (outcome.kind === 'failure') return failureError(call.intent, outcome.failure, this.server);
-    return new PatchpanelError('cluster/unreachable', `${describe(call.intent)}: ${this.server}: ${reasonOf(outcome)}`);
+    const message = `${this.server} can not be reached: ${reasonOf(outcome)} (${describe(call.intent)})`;
+    return new PatchpanelError('cluster/unreachable', message);
   }
 
   close(): void {

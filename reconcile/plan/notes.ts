@@ -101,14 +101,15 @@ function unreadableAnnotations(vm: LiveVm): readonly Note[] {
   return notes;
 }
 
-function unreadDomain({ domain }: LiveVm): readonly Note[] {
+function unreadDomain({ domain, namespace }: LiveVm): readonly Note[] {
   if (domain.kind === 'read') return [];
   const words = {
     'not-asked': 'the domain XML was not read',
     'not-running': 'the domain XML can not be read while the pod does not run',
-    forbidden: 'reading the domain XML is forbidden (pods/exec)',
+    forbidden: `reading the domain XML is forbidden: it needs pods/exec in namespace ${namespace}`,
     failed: 'the domain XML could not be read',
   } as const;
-  const why = domain.message === undefined ? words[domain.why] : `${words[domain.why]}: ${domain.message}`;
+  const told = domain.why === 'failed' && domain.message !== undefined ? `: ${domain.message}` : '';
+  const why = `${words[domain.why]}${told}`;
   return [{ code: 'ports-forecast', message: `${why}; ports are forecast by KubeVirt's rules` }];
 }

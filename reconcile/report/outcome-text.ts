@@ -1,25 +1,29 @@
 /** What a run did, for a terminal or a log. */
 import type { ActionOutcome, Outcome, TargetOutcome } from '../apply/model.ts';
+import type { Plan } from '../plan/model.ts';
 import { printable, type Style } from './style.ts';
-import { count, duration } from './words.ts';
+import { count, describeAction, duration } from './words.ts';
 
-function actionLine(action: ActionOutcome, style: Style): string {
+/** Words of each action of the plan, by its id. */
+type ActionWords = ReadonlyMap<string, string>;
+
+function actionLine(action: ActionOutcome, words: ActionWords, style: Style): string {
+  const what = printable(words.get(action.id) ?? `${action.kind} (${action.id})`);
   const time = action.milliseconds === undefined ? '' : `  ${duration(action.milliseconds)}`;
-  if (action.result === 'done') return `  ${style.good('done')}        ${action.kind} (${action.id})${time}`;
+  if (action.result === 'done') return `  ${style.good('done')}        ${what}${time}`;
   const layer = action.laggingLayer === undefined ? '' : ` at layer ${action.laggingLayer}`;
   const reason = action.reason === undefined ? '' : `: ${printable(action.reason)}`;
-  if (action.result === 'failed')
-    return `  ${style.bad('failed')}      ${action.kind} (${action.id})${layer}${reason}${time}`;
-  return `  not started ${action.kind} (${action.id})${reason}`;
+  if (action.result === 'failed') return `  ${style.bad('failed')}      ${what}${layer}${reason}${time}`;
+  return `  not started ${what}${reason}`;
 }
 
-function targetLines(target: TargetOutcome, style: Style): string[] {
+function targetLines(target: TargetOutcome, words: ActionWords, style: Style): string[] {
   const name = style.bold(`${target.target.namespace}/${target.target.name}`);
   if (target.result === 'converged') {
     const layers = target.verified.length > 0 ? `  layers agree: ${target.verified.join(', ')}` : '';
     return [`${name}  ${style.good('converged')}${style.dim(layers)}`];
   }
-  return [`${name}  ${style.bad(target.result)}`, ...target.actions.map((action) => actionLine(action, style))];
+  return [`${name}  ${style.bad(target.result)}`, ...target.actions.map((action) => actionLine(action, words, style))];
 }
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
@@ -34,9 +38,12 @@ function outcomeSummary(outcome: Outcome): string {
   return `${parts.join(', ')}; ${count(writes, 'write')} in ${duration(milliseconds)}.`;
 }
 
-/** The whole outcome as text; ends with a newline. */
-export function outcomeText(outcome: Outcome, style: Style): string {
-  const lines = outcome.targets.flatMap((target) => targetLines(target, style));
+/** The whole outcome of a plan as text; ends with a newline. */
+export function outcomeText(outcome: Outcome, { targets }: Pick<Plan, 'targets'>, style: Style): string {
+  const words = new Map(
+    targets.flatMap(({ target, actions }) => actions.map((action) => [action.id, describeAction(action, target)])),
+  );
+  const lines = outcome.targets.flatMap((target) => targetLines(target, words, style));
   lines.push(style.bold(outcomeSummary(outcome)));
   return `${lines.join('\n')}\n`;
 }
