@@ -10,8 +10,11 @@ interface CompletionRow {
   /** Words after `patchpanel`, such as `inspect ports`; empty for the program itself. */
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
+  /** What the first argument may be, where that is a list. */
+  readonly values: readonly string[];
   readonly options: readonly {
     readonly long: string;
+    readonly short?: string;
     readonly description: string;
     readonly choices?: readonly string[];
     readonly takesValue: boolean;
@@ -27,6 +30,7 @@ function completionRows(command: Command, path: readonly string[] = []): Complet
       name: child.name(),
       description: child.summary() || child.description(),
     })),
+    values: command.registeredArguments[0]?.argChoices ?? [],
     options,
   };
   return [row, ...command.commands.flatMap((child) => completionRows(child, [...path, child.name()]))];
@@ -39,19 +43,20 @@ function optionRow(option: Option): CompletionRow['options'][number] {
     long: option.long ?? option.flags,
     description: option.description,
     takesValue: option.required || option.optional,
+    ...(option.short === undefined ? {} : { short: option.short }),
     ...(option.argChoices === undefined ? {} : { choices: option.argChoices }),
   };
 }
 
 function bash(rows: readonly CompletionRow[]): string {
-  const cases = rows.map((row) => {
-    const words = [...row.commands.map(({ name }) => name), ...row.options.map(({ long }) => long)];
-    return `    '${row.path}') words='${words.join(' ')}' ;;`;
+  const cases = rows.map(({ path, commands, values, options }) => {
+    const words = [...commands.map(({ name }) => name), ...values].join(' ');
+    return `      '${path}') words='${words}' options='${options.map(({ long }) => long).join(' ')}' ;;`;
   });
-  const choices = choiceRows(rows).map(([key, values]) => `    '${key}') words='${values.join(' ')}' ;;`);
+  const values = valueRows(rows).map(([keys, words]) => `    ${keys.join('|')}) words='${words.join(' ')}' ;;`);
   return `# bash completion for patchpanel
 _patchpanel() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' word
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' options='' word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in -*) ;; *) case " ${rows
       .map(({ path }) => path.replaceAll(' ', '/'))
@@ -60,10 +65,11 @@ _patchpanel() {
   done
   path=\${path//\\// }
   case "$path $previous" in
-${choices.join('\n')}
+${values.join('\n')}
     *) case $path in
 ${cases.join('\n')}
-    esac ;;
+    esac
+    case $current in -*) words=$options ;; esac ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -71,12 +77,15 @@ complete -o default -F _patchpanel patchpanel
 `;
 }
 
-/** `plan --output` -> its choices. */
-function choiceRows(rows: readonly CompletionRow[]): [string, readonly string[]][] {
-  return rows.flatMap((row) =>
-    row.options.flatMap((option): [string, readonly string[]][] =>
-      option.choices === undefined ? [] : [[`${row.path} ${option.long}`, option.choices]],
-    ),
+/** `plan --output` and `plan -o` -> what may follow; nothing where the value is free, such as a file, which bash completes. */
+function valueRows(rows: readonly CompletionRow[]): [readonly string[], readonly string[]][] {
+  return rows.flatMap(({ path, options }) =>
+    options
+      .filter(({ takesValue }) => takesValue)
+      .map(({ long, short, choices }): [readonly string[], readonly string[]] => [
+        [long, ...(short === undefined ? [] : [short])].map((name) => `'${path} ${name}'`),
+        choices ?? [],
+      ]),
   );
 }
 
@@ -101,6 +110,7 @@ function fish(rows: readonly CompletionRow[]): string {
             .join('; and ');
     const when = `-n ${quoted(condition)}`;
     return [
+      ...row.values.map((value) => `complete -c patchpanel -f ${when} -a ${value}`),
       ...row.commands.map(
         ({ name, description }) => `complete -c patchpanel -f ${when} -a ${name} -d ${quoted(description)}`,
       ),
