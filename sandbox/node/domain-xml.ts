@@ -1,56 +1,21 @@
 /** Live XML of a modelled domain, as `virsh dumpxml` prints it: two spaces, single quotes, libvirt's order. */
+import {
+  buildXml,
+  content,
+  leaf,
+  parent,
+  type XmlAttributes,
+  type XmlNode,
+} from '../../reconcile/systems/xml-build.ts';
 import type { Address, Device, Disk, HostDevice, Nic, PciController } from './libvirt-devices.ts';
 import type { Domain } from './libvirt-model.ts';
 
-type Attributes = Readonly<Record<string, string | number | undefined>>;
-
-interface Element {
-  readonly name: string;
-  readonly attributes?: Attributes;
-  readonly children?: readonly (Element | undefined)[];
-  readonly text?: string;
-}
-
 /** The XML of a running domain. */
 export function domainXml(domain: Domain): string {
-  return `${render(domainElement(domain), 0).join('\n')}\n`;
+  return buildXml(domainElement(domain));
 }
 
-function render(element: Element, depth: number): readonly string[] {
-  const pad = '  '.repeat(depth);
-  const attributes = Object.entries(element.attributes ?? {})
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => ` ${name}='${escapeXml(String(value))}'`)
-    .join('');
-  const open = `${pad}<${element.name}${attributes}`;
-  if (element.text !== undefined) return [`${open}>${escapeXml(element.text)}</${element.name}>`];
-  const children = (element.children ?? []).flatMap((child) => (child ? [child] : []));
-  if (children.length === 0) return [`${open}/>`];
-  return [`${open}>`, ...children.flatMap((child) => render(child, depth + 1)), `${pad}</${element.name}>`];
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll("'", '&apos;')
-    .replaceAll('"', '&quot;');
-}
-
-function leaf(name: string, attributes: Attributes): Element {
-  return { name, attributes };
-}
-
-function content(name: string, text: string | number, attributes: Attributes = {}): Element {
-  return { name, attributes, text: String(text) };
-}
-
-function parent(name: string, children: readonly (Element | undefined)[], attributes: Attributes = {}): Element {
-  return { name, attributes, children };
-}
-
-function domainElement(domain: Domain): Element {
+function domainElement(domain: Domain): XmlNode {
   const machine = parent('os', [
     content('type', 'hvm', { arch: 'x86_64', machine: domain.machine }),
     leaf('boot', { dev: 'hd' }),
@@ -89,8 +54,8 @@ function domainElement(domain: Domain): Element {
   );
 }
 
-function sysinfo(domain: Domain): Element {
-  const entry = (name: string, value: string): Element => content('entry', value, { name });
+function sysinfo(domain: Domain): XmlNode {
+  const entry = (name: string, value: string): XmlNode => content('entry', value, { name });
   return parent(
     'sysinfo',
     [
@@ -125,7 +90,7 @@ function inXmlOrder(devices: readonly Device[]): readonly Device[] {
   return devices.toSorted((a, b) => rank(a) - rank(b));
 }
 
-function deviceElement(device: Device, all: readonly Device[]): Element {
+function deviceElement(device: Device, all: readonly Device[]): XmlNode {
   switch (device.kind) {
     case 'pci':
       return pciElement(device, all);
@@ -168,19 +133,19 @@ interface Placeable {
 
 function withPlace(
   name: string,
-  attributes: Attributes,
-  children: readonly (Element | undefined)[],
+  attributes: XmlAttributes,
+  children: readonly (XmlNode | undefined)[],
   device: Placeable,
   all: readonly Device[],
-): Element {
+): XmlNode {
   return parent(name, [...children, aliasElement(device), addressElement(device, all)], attributes);
 }
 
-function aliasElement(device: Placeable): Element | undefined {
+function aliasElement(device: Placeable): XmlNode | undefined {
   return device.alias === undefined ? undefined : leaf('alias', { name: device.alias });
 }
 
-function addressElement(device: Placeable, all: readonly Device[]): Element | undefined {
+function addressElement(device: Placeable, all: readonly Device[]): XmlNode | undefined {
   const { address } = device;
   if (!address) return undefined;
   const shared = all.some(
@@ -196,7 +161,7 @@ function addressElement(device: Placeable, all: readonly Device[]): Element | un
   });
 }
 
-function pciAttributes(address: Address & { readonly domain: number }): Attributes {
+function pciAttributes(address: Address & { readonly domain: number }): XmlAttributes {
   return {
     type: 'pci',
     domain: `0x${address.domain.toString(16).padStart(4, '0')}`,
@@ -206,7 +171,7 @@ function pciAttributes(address: Address & { readonly domain: number }): Attribut
   };
 }
 
-function pciElement(controller: PciController, all: readonly Device[]): Element {
+function pciElement(controller: PciController, all: readonly Device[]): XmlNode {
   const qemuNames: Readonly<Record<string, string>> = {
     'pcie-root-port': 'pcie-root-port',
     'pcie-switch-upstream-port': 'x3130-upstream',
@@ -226,7 +191,7 @@ function pciElement(controller: PciController, all: readonly Device[]): Element 
   );
 }
 
-function targetElement(controller: PciController): Element | undefined {
+function targetElement(controller: PciController): XmlNode | undefined {
   const hotplug = controller.hotplug === false ? 'off' : undefined;
   const { address } = controller;
   switch (controller.model) {
@@ -249,7 +214,7 @@ function portNumber(controller: PciController, address: Address): string {
   return `0x${number.toString(16)}`;
 }
 
-function nicElement(nic: Nic, all: readonly Device[]): Element {
+function nicElement(nic: Nic, all: readonly Device[]): XmlNode {
   return parent(
     'interface',
     [
@@ -271,7 +236,7 @@ function nicElement(nic: Nic, all: readonly Device[]): Element {
   );
 }
 
-function hostDeviceElement(device: HostDevice, all: readonly Device[]): Element {
+function hostDeviceElement(device: HostDevice, all: readonly Device[]): XmlNode {
   return parent(
     'hostdev',
     [
@@ -284,7 +249,7 @@ function hostDeviceElement(device: HostDevice, all: readonly Device[]): Element 
   );
 }
 
-function diskElement(disk: Disk, all: readonly Device[]): Element {
+function diskElement(disk: Disk, all: readonly Device[]): XmlNode {
   return parent(
     'disk',
     [
@@ -307,7 +272,7 @@ function diskElement(disk: Disk, all: readonly Device[]): Element {
   );
 }
 
-function channelElement(name: string, connected: boolean): Element {
+function channelElement(name: string, connected: boolean): XmlNode {
   return parent(
     'channel',
     [
@@ -320,7 +285,7 @@ function channelElement(name: string, connected: boolean): Element {
   );
 }
 
-function serialElement(path: string): Element {
+function serialElement(path: string): XmlNode {
   return parent(
     'serial',
     [
