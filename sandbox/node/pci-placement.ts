@@ -82,13 +82,41 @@ const placementOrder = [
  * kept; what is added comes behind the last device of its kind.
  */
 export function placeDevices(given: readonly Device[]): readonly Device[] {
-  return new Placement(given).place();
+  const placed = new Placement(given).place();
+  const listed = new Set(given.flatMap((device) => (device.kind === 'pci' ? [device.index] : [])));
+  const isAdded = (device: Device): boolean => device.kind === 'pci' && !listed.has(device.index);
+  if (!placed.some((device) => isAdded(device) && isConventionalBridge(device))) return placed;
+  // libvirt first finds out which controllers are missing, then gives out addresses anew, controllers first. A bridge that
+  // was added so comes before all devices.
+  const openNow = given.values();
+  return new Placement(
+    placed.map((device) => (isAdded(device) || isAddedSata(device, given) ? withoutAddress(device) : next(openNow))),
+  ).place();
+}
+
+function isAddedSata(device: Device, given: readonly Device[]): boolean {
+  const isSata = (each: Device): boolean => each.kind === 'controller' && each.type === 'sata';
+  return isSata(device) && !given.some(isSata);
+}
+
+function withoutAddress(device: Device): Device {
+  if (!('address' in device)) return device;
+  const { address: _, ...rest } = device;
+  return rest;
+}
+
+function next(devices: Iterator<Device>): Device {
+  const { done, value } = devices.next();
+  if (done === true) throw new Error('a device was added that is no controller');
+  return value;
 }
 
 class Placement {
   readonly #devices: Device[];
   /** Whether ports were listed by hand; libvirt keeps a spare only where none was. */
   readonly #byHand: boolean;
+  /** Indexes of the ports that fill gaps: they can be used at once, but get their own addresses last. */
+  readonly #fillers = new Set<number>();
 
   constructor(given: readonly Device[]) {
     this.#devices = [...given];
@@ -114,8 +142,11 @@ class Placement {
   /** A missing index below the highest becomes a root port. */
   #fillGaps(): void {
     const present = new Set(this.#devices.flatMap((device) => (device.kind === 'pci' ? [device.index] : [])));
-    for (const index of slots(1, Math.max(0, ...present)))
-      if (!present.has(index)) this.#insert({ kind: 'pci', index, model: 'pcie-root-port' });
+    for (const index of slots(1, Math.max(0, ...present))) {
+      if (present.has(index)) continue;
+      this.#fillers.add(index);
+      this.#insert({ kind: 'pci', index, model: 'pcie-root-port' });
+    }
   }
 
   /** Every q35 machine has a SATA controller at 00:1f.2. */
@@ -139,7 +170,7 @@ class Placement {
     const open = this.#devices
       .filter((device) => device.kind === 'pci' && !device.address && device.model !== 'pcie-root')
       .flatMap((device) => (device.kind === 'pci' ? [device] : []))
-      .toSorted((a, b) => a.index - b.index);
+      .toSorted((a, b) => Number(this.#fillers.has(a.index)) - Number(this.#fillers.has(b.index)) || a.index - b.index);
     for (const controller of open) {
       const address = this.#controllerAddress(controller);
       this.#replace((device) => (device === controller ? { ...controller, address } : device));
@@ -203,7 +234,9 @@ class Placement {
     );
     const bus = bridge?.kind === 'pci' ? bridge.index : 0;
     const taken = new Set(addresses(this.#devices).flatMap((address) => (address.bus === bus ? [address.slot] : [])));
-    return { bus, slot: slots(1, lastBridgeSlot).find((slot) => !taken.has(slot)) ?? 1, function: 0 };
+    // Slot 0 of a DMI bridge can be used, unlike that of the others.
+    const first = bridge?.kind === 'pci' && bridge.model === 'dmi-to-pci-bridge' ? 0 : 1;
+    return { bus, slot: slots(first, lastBridgeSlot).find((slot) => !taken.has(slot)) ?? first, function: 0 };
   }
 
   /** Returns whether any device needed a port. */
@@ -227,7 +260,7 @@ class Placement {
     const used = usedBuses(this.#devices);
     const free = this.#devices
       .filter(isPort)
-      .filter((port) => port.address !== undefined && !used.has(port.index))
+      .filter((port) => (port.address !== undefined || this.#fillers.has(port.index)) && !used.has(port.index))
       .map((port) => port.index);
     return free.length > 0 ? Math.min(...free) : this.#addPort();
   }
@@ -235,7 +268,8 @@ class Placement {
   #takeConventionalSlot(): Address {
     const [free] = freeConventionalSlots(this.#devices);
     if (free) return free;
-    const bus = this.#takePort();
+    // It comes with a port of its own, even where others are free.
+    const bus = this.#addPort();
     const index = this.#nextIndex();
     this.#insert({ kind: 'pci', index, model: 'pcie-to-pci-bridge', address: { bus, slot: 0, function: 0 } });
     return { bus: index, slot: 1, function: 0 };
