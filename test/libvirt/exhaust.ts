@@ -32,6 +32,11 @@ export interface Exhausted {
   readonly refusal: string;
 }
 
+/** Why virsh could not attach a device, without what it says in front of it. */
+export function refusalText(stderr: string): string {
+  return /^error: (?!Failed to attach device)(.*)$/m.exec(stderr)?.[1] ?? stderr;
+}
+
 /** Foretells each address, plugs, and compares, until libvirt refuses. */
 export async function exhaust(lab: Lab, name: string, model = defaultModel): Promise<Exhausted> {
   const pool = portPool(model);
@@ -44,7 +49,7 @@ export async function exhaust(lab: Lab, name: string, model = defaultModel): Pro
     const expected = nextPort(domain, pool);
     const { exitCode, stderr } = await lab.attach(name, nic);
     if (exitCode !== 0) {
-      const refusal = /^error: (?!Failed to attach device)(.*)$/m.exec(stderr)?.[1] ?? stderr;
+      const refusal = refusalText(stderr);
       assert.equal(refusal, noPortLeft);
       assert.equal(addresses.length, foretold, `${foretold} were foretold, ${addresses.length} taken`);
       assert.equal(expected, undefined, 'no port was foretold');

@@ -30,6 +30,8 @@ export function whatIsMissing(): readonly string[] {
   if (process.platform !== 'linux' || process.arch !== 'x64' || process.getuid?.() !== 0)
     return ['root on x86_64 Linux'];
   const missing: string[] = programs.filter(([program]) => !found(program)).map(([program]) => program);
+  const namespaces = spawnSync('unshare', ['--mount', '--pid', '--net', '--fork', 'true']);
+  if (namespaces.status !== 0) missing.push('the right to make namespaces');
   if (!existsSync(driver.file)) missing.push(driver.package);
   if (!haveGuest()) missing.push(`the guest's kernel in ${guestFiles().folder}`);
   return missing;

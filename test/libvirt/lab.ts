@@ -177,12 +177,17 @@ export class Lab {
   /** Plugs a NIC in, and makes its tap. */
   async attach(name: string, nic: NicDevice): Promise<VirshResult> {
     this.tap(nic.tap, nic.mtu);
-    return await this.virsh('attach-device', name, this.#write(`${nic.tap}.xml`, nicDeviceXml(nic)), '--live');
+    return await this.attachXml(name, nicDeviceXml(nic));
+  }
+
+  /** Plugs in whatever the XML says; its tap must be there. */
+  async attachXml(name: string, xml: string): Promise<VirshResult> {
+    return await this.virsh('attach-device', name, this.#write('device.xml', xml), '--live');
   }
 
   /** Asks for a NIC to be let go, with the same element that attached it. What virsh answers proves nothing. */
   async detach(name: string, nic: NicDevice): Promise<VirshResult> {
-    return await this.virsh('detach-device', name, this.#write(`${nic.tap}.xml`, nicDeviceXml(nic)), '--live');
+    return await this.virsh('detach-device', name, this.#write('device.xml', nicDeviceXml(nic)), '--live');
   }
 
   async detachAlias(name: string, alias: string): Promise<VirshResult> {
