@@ -5,6 +5,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
+import { cliPage } from './generators/cli-page.ts';
+import { errorsPage } from './generators/errors-page.ts';
+import { rbacPage } from './generators/rbac-page.ts';
 
 interface GeneratedFile {
   /** From the root of the project. */
@@ -13,6 +16,9 @@ interface GeneratedFile {
 }
 
 const files: readonly GeneratedFile[] = [
+  { path: 'docs/reference/cli.md', content: cliPage },
+  { path: 'docs/reference/errors.md', content: errorsPage },
+  { path: 'docs/reference/rbac.md', content: rbacPage },
   { path: 'docs/reference/network-attachments.schema.json', content: () => schemaFile('NetworkAttachments') },
   { path: 'docs/reference/settings.schema.json', content: () => schemaFile('Settings') },
 ];

@@ -1,0 +1,80 @@
+/** What patchpanel asks of a cluster, as RBAC spells it; test/rbac.e2e.test.ts holds it against what is really asked. */
+
+export type Use = 'plan' | 'apply' | 'exec';
+
+export interface Permission {
+  readonly group: string;
+  readonly resource: string;
+  readonly verbs: Readonly<Partial<Record<Use, readonly string[]>>>;
+  /** `cluster`: a ClusterRoleBinding is needed. */
+  readonly scope: 'cluster' | 'namespace';
+  readonly why: string;
+  /** What happens without it, where patchpanel does without. */
+  readonly without?: string;
+}
+
+const kubevirt = 'kubevirt.io';
+
+export const permissions: readonly Permission[] = [
+  {
+    group: kubevirt,
+    resource: 'virtualmachines',
+    verbs: { plan: ['list'], apply: ['get', 'list', 'watch', 'patch'] },
+    scope: 'namespace',
+    why: 'reads the declared VMs, and the MAC addresses of the others; plugs and unplugs by patching the VM',
+  },
+  {
+    group: kubevirt,
+    resource: 'virtualmachineinstances',
+    verbs: { plan: ['list'], apply: ['get', 'list', 'watch'] },
+    scope: 'namespace',
+    why: 'sees what runs',
+  },
+  {
+    group: '',
+    resource: 'pods',
+    verbs: { plan: ['list'], apply: ['list', 'watch'] },
+    scope: 'namespace',
+    why: 'sees the annotations of the launcher pods, which it never writes',
+  },
+  {
+    group: 'k8s.cni.cncf.io',
+    resource: 'network-attachment-definitions',
+    verbs: { plan: ['list'], apply: ['list'] },
+    scope: 'namespace',
+    why: 'checks that a network is there and its config valid, in the namespaces of the VMs and those of their networks',
+  },
+  {
+    group: 'apps',
+    resource: 'daemonsets',
+    verbs: { plan: ['list'], apply: ['list'] },
+    scope: 'cluster',
+    why: 'looks for the dynamic-networks controller, to know whether NICs are plugged in place or by migration',
+    without: 'in place is assumed; the plan says so',
+  },
+  {
+    group: kubevirt,
+    resource: 'kubevirts',
+    verbs: { plan: ['list'], apply: ['list'] },
+    scope: 'cluster',
+    why: 'knows KubeVirt version, live migration and binding plugins',
+    without: 'ports are forecast less exactly',
+  },
+  {
+    group: '',
+    resource: 'events',
+    verbs: { apply: ['list'] },
+    scope: 'namespace',
+    why: 'tells why a layer lags, in the words of the node',
+    without: 'a failure is told by the layer alone, and only when its time is up',
+  },
+  {
+    group: '',
+    resource: 'pods/exec',
+    verbs: { exec: ['get', 'create'] },
+    scope: 'namespace',
+    why: '`virsh dumpxml` in the compute container: free ports as they are, and proof that the guest has the NIC. Kubernetes asks for `get` before 1.35 and for `create` since',
+    without:
+      'ports are forecast by the rules of KubeVirt, and VMI status speaks for the domain; `--domain-xml never` asks for none',
+  },
+];
