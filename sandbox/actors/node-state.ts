@@ -6,7 +6,7 @@ import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
 import { launchDomain, type PodNetworks } from '../node/kubevirt-domain.ts';
 import type { Domain } from '../node/libvirt-model.ts';
 import { type Pod, type Vmi, writable } from './objects.ts';
-import { podInterfaceNames, readPodNetworkStatus } from './pod-networks.ts';
+import { infoSources, podInterfaceNames, readPodNetworkStatus } from './pod-networks.ts';
 
 export class NodeState {
   readonly #namespaces = new Map<string, Map<string, NetworkStatus>>();
@@ -35,7 +35,7 @@ export class NodeState {
   domainOf(pod: Pod, vmi: Vmi): Domain {
     const known = this.#domains.get(pod.metadata.uid);
     if (known !== undefined) return known;
-    const domain = launchDomain(writable(vmi), podNetworksOf(pod, vmi));
+    const domain = launchDomain(writable(asItStarted(vmi)), podNetworksOf(pod, vmi));
     this.#domains.set(pod.metadata.uid, domain);
     return domain;
   }
@@ -78,6 +78,22 @@ export class NodeState {
   #tell(podUid: string): void {
     for (const listener of this.#listeners) listener(podUid);
   }
+}
+
+/** A running VMI with the NICs that its guest has: what its spec adds or takes away is still to be carried out. */
+function asItStarted(vmi: Vmi): Vmi {
+  const known = vmi.status?.interfaces?.filter((status) => infoSources(status).includes('domain')) ?? [];
+  if (vmi.status?.phase !== 'Running' || known.length === 0) return vmi;
+  const names = new Set(known.map(({ name }) => name));
+  const { devices } = vmi.spec.domain;
+  const interfaces = (devices.interfaces ?? [])
+    .filter(({ name }) => names.has(name))
+    .map(({ state, ...nic }) => (state === undefined || state === 'absent' ? nic : { ...nic, state }));
+  const networks = vmi.spec.networks?.filter(({ name }) => names.has(name)) ?? [];
+  return {
+    ...vmi,
+    spec: { ...vmi.spec, networks, domain: { ...vmi.spec.domain, devices: { ...devices, interfaces } } },
+  };
 }
 
 /** How the NICs of a VMI look in its pod. A bridge NIC without a MAC of its own takes that of the pod's interface. */
