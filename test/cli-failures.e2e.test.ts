@@ -1,16 +1,16 @@
 /** The command line where something goes wrong: signals, kills, refused exec, networks and guests that fail. */
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
-import type { Fault } from '../sandbox/contract.ts';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import type { AssembleOptions } from '../sandbox/sandbox.ts';
 import { CliStage } from './cli-stage.ts';
 
 const vlans = ['vlan100', 'vlan101', 'vlan102', 'vlan100', 'vlan101', 'vlan102'] as const;
 const four = [0, 1, 2, 3].map((index) => ({ name: `nic-${index}`, network: vlans[index] ?? '' }));
 const names = four.map(({ name }) => name);
 
-async function staged(options: { readonly faults?: readonly Fault[]; readonly speed?: number }): Promise<CliStage> {
+async function staged(t: TestContext, options: AssembleOptions): Promise<CliStage> {
   const stage = await CliStage.start({ vms: 4, ...options });
-  after(() => stage.stop());
+  t.after(() => stage.stop());
   return stage;
 }
 
@@ -25,9 +25,13 @@ async function assertConverges(stage: CliStage, folder: string, vm: string): Pro
   await stage.expect(0, ['plan', folder]);
 }
 
-describe('a run that is stopped', { concurrency: false }, async () => {
-  // Slow enough that a plug is under way when the signal comes.
-  const stage = await staged({ speed: 3 });
+describe('a run that is stopped', { concurrency: false }, () => {
+  let stage: CliStage;
+  before(async () => {
+    // Slow enough that a plug is under way when the signal comes.
+    stage = await CliStage.start({ vms: 4, speed: 3 });
+  });
+  after(() => stage.stop());
   const json = ['-o', 'json', '--log-format', 'json'] as const;
 
   test('SIGTERM: what is in flight is finished, nothing new is started, exit 8; the next run goes on', async () => {
@@ -84,8 +88,8 @@ describe('a run that is stopped', { concurrency: false }, async () => {
   });
 });
 
-test('exec is forbidden: plan and apply go by the forecast, and say so', async () => {
-  const stage = await staged({ faults: [{ name: 'exec-forbidden', value: '*' }] });
+test('exec is forbidden: plan and apply go by the forecast, and say so', async (t) => {
+  const stage = await staged(t, { faults: [{ name: 'exec-forbidden', value: '*' }] });
   const folder = await stage.desired('no-exec', { 'web-0': ['storage'] });
   const plan = await stage.expect(2, ['plan', folder]);
   assert.match(plan.stdout, /ports .*forecast/);
@@ -97,8 +101,8 @@ test('exec is forbidden: plan and apply go by the forecast, and say so', async (
   assert.match(always.stdout, /exec/);
 });
 
-test('one VM fails, the others converge: exit 5, and the reason in the words of the node', async () => {
-  const stage = await staged({ faults: [{ name: 'cni-add-fails', value: 'demo/backup-net' }] });
+test('one VM fails, the others converge: exit 5, and the reason in the words of the node', async (t) => {
+  const stage = await staged(t, { faults: [{ name: 'cni-add-fails', value: 'demo/backup-net' }] });
   const folder = await stage.desired('one-fails', {
     'web-0': ['backup'],
     'db-0': ['storage'],
@@ -117,8 +121,8 @@ test('one VM fails, the others converge: exit 5, and the reason in the words of 
   await stage.expect(0, ['plan', folder]);
 });
 
-test('a guest that never takes a NIC: the time is up, the layer is named', async () => {
-  const stage = await staged({ faults: [{ name: 'no-plug', value: 'storage' }] });
+test('a guest that never takes a NIC: the time is up, the layer is named', async (t) => {
+  const stage = await staged(t, { faults: [{ name: 'no-plug', value: 'storage' }] });
   const folder = await stage.desired('no-plug', { 'web-0': ['storage'], 'db-0': ['backup'] });
   const { stdout } = await stage.expect(5, ['apply', folder, '--action-timeout', '2', '-o', 'json']);
   const outcome = JSON.parse(stdout);
@@ -128,9 +132,8 @@ test('a guest that never takes a NIC: the time is up, the layer is named', async
   assert.deepEqual([web.actions[0].code, web.actions[0].laggingLayer], ['apply/timeout', 'domain']);
 });
 
-test('without the dynamic-networks controller a plug comes by migration, and the plan says so', async () => {
-  const stage = await CliStage.start({ vms: 4, dynamicNetworks: false });
-  after(() => stage.stop());
+test('without the dynamic-networks controller a plug comes by migration, and the plan says so', async (t) => {
+  const stage = await staged(t, { dynamicNetworks: false });
   const folder = await stage.desired('migration', { 'vm-0': four.slice(0, 2) }, 'fleet');
   const plan = await stage.expect(2, ['plan', folder]);
   assert.match(plan.stdout, /plugs by migration \(no DaemonSet of the dynamic-networks controller\)/);

@@ -126,7 +126,8 @@ class Api {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = urlOf(request);
     const audited: Audited = { user: '', verb: (request.method ?? '').toLowerCase(), resource: '' };
-    response.on('finish', () => this.#audit(request, url, audited, response.statusCode));
+    // Not `finish`: a client ends its watches by going away.
+    response.on('close', () => this.#audit(request, url, audited, response.statusCode));
     let answer: Answer | undefined;
     try {
       this.#fault();

@@ -1,0 +1,75 @@
+/** The table of permissions against what the command line really asks of a cluster: nothing more, nothing less. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { AuditEntry } from '../sandbox/api/contract.ts';
+import { CliStage } from './cli-stage.ts';
+import { permissions, type Use } from './generators/permissions.ts';
+
+let stage: CliStage;
+before(async () => {
+  stage = await CliStage.start();
+});
+after(() => stage.stop());
+
+/** `list pods`, `get pods/exec`: what RBAC decides on. */
+function asked(entries: readonly AuditEntry[]): readonly string[] {
+  const requests = entries.map(
+    ({ verb, resource, subresource, path }) =>
+      `${verb} ${groupOf(path)} ${resource}${subresource === undefined ? '' : `/${subresource}`}`,
+  );
+  return [...new Set(requests)].sort();
+}
+
+function groupOf(path: string): string {
+  return /^\/apis\/([^/]+)/.exec(path)?.[1] ?? 'core';
+}
+
+function granted(...uses: readonly Use[]): readonly string[] {
+  const all = permissions.flatMap(({ group, resource, verbs }) =>
+    uses.flatMap((use) => (verbs[use] ?? []).map((verb) => `${verb} ${group === '' ? 'core' : group} ${resource}`)),
+  );
+  return [...new Set(all)].sort();
+}
+
+/** Whether the cluster as a whole was asked, by resource. */
+function clusterWide(entries: readonly AuditEntry[]): readonly string[] {
+  return [
+    ...new Set(entries.filter(({ path }) => !path.includes('/namespaces/')).map(({ resource }) => resource)),
+  ].sort();
+}
+
+test('plan asks for what is granted to it, and for exec only where that is wanted', async () => {
+  const folder = await stage.desired('plan', { 'web-0': ['storage'] });
+  await stage.expect(2, ['plan', folder, '--domain-xml', 'never']);
+  assert.deepEqual(asked(stage.requests()), granted('plan'));
+  await stage.expect(2, ['plan', folder]);
+  const requests = stage.requests();
+  assert.deepEqual(asked(requests), [...granted('plan'), 'get core pods/exec'].sort());
+  assert.deepEqual(
+    clusterWide(requests),
+    permissions
+      .filter(({ scope }) => scope === 'cluster')
+      .map(({ resource }) => resource)
+      .sort(),
+  );
+});
+
+test('apply asks for what is granted to it: plugs, unplugs, and failures that it must explain', async () => {
+  const both = { 'web-0': ['storage'], 'web-1': ['storage', 'backup'] };
+  await stage.expect(0, ['apply', await stage.desired('plug', both), '--domain-xml', 'never']);
+  await stage.expect(0, ['apply', await stage.desired('unplug', { 'web-0': [] }), '--domain-xml', 'never']);
+  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  const failing = await stage.desired('failing', { 'db-0': ['mgmt'] });
+  await stage.expect(5, ['apply', failing, '--domain-xml', 'never', '--action-timeout', '2']);
+  const requests = stage.requests();
+  assert.deepEqual(asked(requests), granted('apply'));
+  const writes = requests.filter(({ method }) => method !== 'GET');
+  assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines']);
+});
+
+test('a permission that patchpanel can do without is told from one that it can not', () => {
+  for (const { resource, verbs, without } of permissions) {
+    if (verbs.exec !== undefined) assert.ok(without !== undefined, resource);
+    if (verbs.apply?.includes('patch')) assert.equal(without, undefined);
+  }
+});
