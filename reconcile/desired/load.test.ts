@@ -131,6 +131,26 @@ const badInputs: readonly BadInput[] = [
   { what: 'JSON syntax', files: { 'a.json': '{"a": [1,}' }, faults: ['a.json:1:10 yaml/syntax'] },
   { what: 'an unknown tag', files: { 'a.yaml': 'a: !secret x\n' }, faults: ['a.yaml:1:4 yaml/syntax'] },
   { what: 'an alias without anchor', files: { 'a.yaml': 'a: *x\n' }, faults: ['a.yaml:1:4 yaml/syntax'] },
+  {
+    what: 'an alias in what it means',
+    files: { 'a.yaml': 'a: 1\nkind: &x [*x]\n' },
+    faults: ['a.yaml:2:11 yaml/alias-bomb'],
+  },
+  {
+    what: 'aliases without end',
+    files: { 'a.yaml': `a: &a x\nb: [${'*a, '.repeat(100_000)}]\n` },
+    faults: ['a.yaml:2:4005 yaml/alias-bomb'],
+    says: [/more than 1000 aliases/],
+  },
+  {
+    what: 'types of YAML 1.1',
+    files: {
+      'a.yaml': `%YAML 1.1\n---\n${vmYaml('a', 'attachments: [{name: x, network: y, mac: 01:23:45:00:00:5x, state: on}]')}`,
+    },
+    faults: ['a.yaml:7:44 schema/invalid', 'a.yaml:7:70 schema/invalid'],
+    says: [/"01:23:45:00:00:5x" is not a MAC/, /one of up, down, not "on"/],
+  },
+  { what: 'a known tag', files: { 'a.yaml': 'spec: !!binary aGVsbG8=\n' }, faults: ['a.yaml:1:7 yaml/syntax'] },
   { what: 'a mapping as a key', files: { 'a.yaml': '? [1, 2]\n: 3\n' }, faults: ['a.yaml:1:3 yaml/syntax'] },
   {
     what: 'other bytes than UTF-8',
@@ -142,6 +162,27 @@ const badInputs: readonly BadInput[] = [
     files: { 'a.json': '['.repeat(100_000) },
     faults: ['a.json:1:'],
     says: [/nested too deeply/],
+  },
+  {
+    what: 'endless nesting over lines',
+    files: { 'a.yaml': '[\n'.repeat(100_000) },
+    faults: ['a.yaml:'],
+    says: [/nested too deeply/],
+  },
+  {
+    what: 'unknown keys without end',
+    files: { 'a.yaml': vmYaml('a') + Array.from({ length: 50_000 }, (_, index) => `k${index}: 1\n`).join('') },
+    faults: [
+      'a.yaml:1:1 schema/unknown-key',
+      ...Array.from({ length: 20 }, (_, index) => `a.yaml:${index + 6}:1 schema/unknown-key`),
+    ],
+    says: [/^49980 more unknown keys$/],
+  },
+  {
+    what: 'more values than fit in memory',
+    files: { 'a.json': `[${'1,'.repeat(2_000_001)}1]` },
+    faults: ['source/too-large'],
+    says: [/a\.json has more than 2000000 lines and values/],
   },
   {
     what: 'duplicate keys',
@@ -347,6 +388,12 @@ for (const { what, files, faults, says = [], options } of badInputs) {
     }
   });
 }
+
+test('faults without end are told in part, however many documents there are', async (t) => {
+  const path = await repository(t, { 'a.yaml': '1\n---\n'.repeat(200_000) });
+  const found = await faultsOf(loadDesired({ kind: 'folder', path }));
+  assert.equal(found.length, 1000);
+});
 
 test('refused: two attachments with one name', async (t) => {
   const path = await repository(t, {
