@@ -9,6 +9,13 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exit(1);
 }
 
+// The reader of a pipe may leave early (`| head`): a run goes on to its end all the same.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-V')) {
   process.stdout.write(`${readVersion()}\n`);
 } else {

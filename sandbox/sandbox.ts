@@ -54,6 +54,8 @@ export interface AssembleOptions extends SandboxOptions {
   readonly wrap?: (actor: ActorName, cluster: Cluster) => Cluster;
   /** Is asked before the model of libvirt is: see `real-virsh.ts`. */
   readonly exec?: ExecHandler;
+  /** Is told of each domain that the launcher of a pod changed, NICs plugged and unplugged. */
+  readonly onDomain?: (domain: Domain) => void;
 }
 
 export interface AssembledSandbox extends Sandbox {
@@ -77,7 +79,7 @@ export function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 /** Like {@link startSandbox}, with handles for tests. */
 export async function assembleSandbox(options: AssembleOptions): Promise<AssembledSandbox> {
-  const node = new NodeState();
+  const node = new NodeState(options.onDomain);
   const faults = new Faults(options.faults ?? []);
   const adminToken = newToken();
   const actorTokens = new Map<ActorName, string>();

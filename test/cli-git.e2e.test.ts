@@ -60,11 +60,12 @@ test('--ref takes a branch, a tag, a full and a short commit, and tells which co
     [second, ['one', 'two'], second],
     [second.slice(0, 8), ['one', 'two'], second],
   ];
-  for (const [ref, expected, commit] of cases) {
+  async function check([ref, expected, commit]: (typeof cases)[number]): Promise<void> {
     const result = await render([url, '--path', 'vms', ...(ref === undefined ? [] : ['--ref', ref])]);
     assert.deepEqual(vms(result), expected, ref ?? 'HEAD');
     assert.ok(result.stderr.includes(commit.slice(0, 8)), `${ref}: ${result.stderr}`);
   }
+  await Promise.all(cases.map(check));
 });
 
 test('--path is a folder of the repository; --ref is refused for a folder on disk', async () => {
@@ -83,21 +84,21 @@ test('credentials come from a file or from the environment, and are never shown'
   const tokenFile = join(root, 'token');
   await writeFile(tokenFile, `${token}\n`);
   const user = ['--git-username', 'bot'];
-  const good: readonly CliResult[] = [
-    await render([...args, ...user, '--git-token-file', tokenFile]),
-    await render([...args, ...user, '--git-password-file', tokenFile]),
-    await render(args, { env: { PATCHPANEL_GIT_TOKEN: token, PATCHPANEL_GIT_USERNAME: 'bot' } }),
-    await render(args, { env: { PATCHPANEL_GIT_USERNAME: 'bot', PATCHPANEL_GIT_PASSWORD: token } }),
-  ];
+  const good: readonly CliResult[] = await Promise.all([
+    render([...args, ...user, '--git-token-file', tokenFile]),
+    render([...args, ...user, '--git-password-file', tokenFile]),
+    render(args, { env: { PATCHPANEL_GIT_TOKEN: token, PATCHPANEL_GIT_USERNAME: 'bot' } }),
+    render(args, { env: { PATCHPANEL_GIT_USERNAME: 'bot', PATCHPANEL_GIT_PASSWORD: token } }),
+  ]);
   for (const result of good) {
     assert.deepEqual(vms(result), ['one']);
     assert.ok(!`${result.stdout}${result.stderr}`.includes(token));
   }
-  const bad: readonly CliResult[] = [
-    await render(args),
-    await render(args, { env: { PATCHPANEL_GIT_TOKEN: `${token}-old` } }),
-    await render([args[0]?.replace('//', `//bot:${token}-old@`) ?? '', '--path', 'vms']),
-  ];
+  const bad: readonly CliResult[] = await Promise.all([
+    render(args),
+    render(args, { env: { PATCHPANEL_GIT_TOKEN: `${token}-old` } }),
+    render([args[0]?.replace('//', `//bot:${token}-old@`) ?? '', '--path', 'vms']),
+  ]);
   for (const { code, stderr, stdout } of bad) {
     assert.notEqual(code, 0);
     assert.ok(!`${stdout}${stderr}`.includes(token), stderr);

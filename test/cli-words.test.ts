@@ -18,7 +18,7 @@ function verbs(command: Command, path: readonly string[] = []): readonly (readon
 
 const allVerbs = verbs(buildProgram('0', { code: 0 }));
 
-test('--version is that of package.json, in the checkout by npx too', async () => {
+test('--version is that of package.json', async () => {
   const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
   assert.deepEqual(await cli(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
   assert.equal((await cli(['-V'])).stdout, `${version}\n`);
@@ -26,8 +26,9 @@ test('--version is that of package.json, in the checkout by npx too', async () =
 
 test('the help of every verb has an example; an example names options that there are', async () => {
   assert.ok(allVerbs.length >= 10);
-  for (const verb of allVerbs) {
-    const { code, stdout } = await cli([...verb, '--help']);
+  const helps = await Promise.all(allVerbs.map((verb) => cli([...verb, '--help'])));
+  for (const [index, verb] of allVerbs.entries()) {
+    const { code, stdout = '' } = helps[index] ?? {};
     assert.equal(code, 0);
     assert.match(stdout, /\nExamples?:\n {2}\S/, verb.join(' '));
     const examples = stdout.slice(stdout.indexOf('\nExample'));
@@ -57,8 +58,9 @@ test('a mistake is exit 3, said in one line, with what was meant', async () => {
     [['sandbox', '--kubeconfig', '/tmp/x', '--fault', 'nope=1'], /The faults are no-plug, /],
     [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish\./],
   ];
-  for (const [args, words] of cases) {
-    const { code, stdout, stderr } = await cli(args);
+  const results = await Promise.all(cases.map(([args]) => cli(args)));
+  for (const [index, [args, words]] of cases.entries()) {
+    const { code, stdout = '', stderr = '' } = results[index] ?? {};
     assert.equal(code, 3, args.join(' '));
     assert.equal(stdout, '');
     assert.match(stderr, words);
@@ -101,7 +103,7 @@ test('inspect: what can not be read is exit 1, as JSON on standard output where 
     [['networks', '--namespace', 'prod'], '[null]', 'multus/annotation-crash'],
     [['status'], '[', 'multus/status'],
   ];
-  for (const [args, stdin, wanted] of cases) {
+  async function check([args, stdin, wanted]: (typeof cases)[number]): Promise<void> {
     const json = await cli(['inspect', ...args, '-o', 'json'], { stdin });
     assert.equal(json.code, 1, wanted);
     const { code, message } = JSON.parse(json.stdout).error;
@@ -112,6 +114,7 @@ test('inspect: what can not be read is exit 1, as JSON on standard output where 
     assert.equal(text.stdout, '');
     assert.ok(text.stderr.includes(`(${wanted})`), text.stderr);
   }
+  await Promise.all(cases.map(check));
 });
 
 /** What bash offers for a line; the last word is the one under the cursor. */

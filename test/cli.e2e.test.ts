@@ -1,9 +1,10 @@
 /** The command line as a process, against the sandbox: what it prints, its exit codes, and what it writes. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
+import { CliRun, cli } from './cli-process.ts';
 import { CliStage } from './cli-stage.ts';
 
 let stage: CliStage;
@@ -233,4 +234,39 @@ test('a VM that is missing is a blocker, and not an error', async () => {
   const folder = await stage.desired('missing', { 'no-such-vm': ['storage'] });
   const { stdout } = await stage.expect(4, ['plan', folder]);
   assert.match(stdout, /\(vm-not-found\)/);
+});
+
+test('sandbox writes a kubeconfig, says what it holds, and runs until it is interrupted', async (t) => {
+  const kubeconfig = join(stage.folder, 'own-sandbox');
+  const run = new CliRun(
+    ['sandbox', '--kubeconfig', kubeconfig, '--vms', '2', '--speed', '25']
+      .concat(['--without-dynamic-networks'])
+      .concat(['--fault', 'exec-forbidden=*']),
+  );
+  t.after(() => run.kill('SIGKILL'));
+  await run.saw('Ctrl-C ends it.');
+  assert.equal((await stat(kubeconfig)).mode & 0o777, 0o600);
+  const folder = await stage.desired('own', { 'web-0': ['storage'] });
+  const plan = await cli(['plan', folder, '--kubeconfig', kubeconfig]);
+  assert.equal(plan.code, 2, plan.stderr);
+  assert.match(plan.stdout, /plugs by migration/);
+  assert.match(plan.stdout, /reading the domain XML is forbidden/);
+  run.kill('SIGINT');
+  const { code, stdout, stderr } = await run.result;
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^ {2}2 running VMs in namespace fleet$/m);
+  assert.match(stdout, /^ {2}VirtualMachine demo\/web-0$/m);
+});
+
+test('sandbox says why it can not start', async () => {
+  const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [['--kubeconfig', '/nonexistent/config'], 3, /can not be written to \/nonexistent\/config.*cli\/input/],
+    [['--kubeconfig', join(stage.folder, 'x'), '--load', '/nonexistent'], 3, /\/nonexistent/],
+    [['--kubeconfig', join(stage.folder, 'x'), '--port', new URL(stage.sandbox.api.url).port], 1, /sandbox\/port/],
+  ];
+  for (const [args, exit, words] of cases) {
+    const { code, stderr } = await cli(['sandbox', ...args]);
+    assert.equal(code, exit, stderr);
+    assert.match(stderr, words);
+  }
 });

@@ -93,6 +93,12 @@ test('the installed command has the sandbox: the demo runs', async () => {
   assert.match(stdout, /That was the main job/);
 });
 
+test('in a checkout, npx finds the command', async () => {
+  const { stdout } = await run('npx', ['--no', '--', 'patchpanel', '--version'], { cwd: join(folder, 'checkout') });
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  assert.equal(stdout, `${version}\n`);
+});
+
 test('the entry can be run as a program', async () => {
   const text = await readFile(join(installed, 'dist/cmd/patchpanel.js'), 'utf8');
   assert.ok(text.startsWith('#!/usr/bin/env node\n'));

@@ -95,17 +95,23 @@ function misspeltKeys(kind: Kind, issue: z.core.$ZodIssue): readonly string[] {
   });
 }
 
+/** Unknown keys of one object that are told one by one. */
+const mostKeys = 20;
+
 function issueErrors(source: SourceDocument, kind: Kind, issue: z.core.$ZodIssue): PatchpanelError[] {
   const path = pathOf(issue);
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const known = knownKeys(kind, path);
+    const known = knownKeys(kind, path);
+    const where = path.length === 0 ? '' : ` of ${dotted(path)}`;
+    const faults = issue.keys.slice(0, mostKeys).map((key) => {
       const meant = nearest(key, known);
-      const where = path.length === 0 ? '' : ` of ${dotted(path)}`;
       const message = `unknown key ${quote(key)}${where}${meant === undefined ? '' : `; did you mean ${quote(meant)}?`}`;
       const remedy = meant === undefined ? `Known here: ${known.join(', ')}.` : `Write ${meant}, or remove it.`;
       return documentError(source, 'schema/unknown-key', [...path, key], message, { remedy, part: 'key' });
     });
+    const more = issue.keys.length - faults.length;
+    if (more > 0) faults.push(documentError(source, 'schema/unknown-key', path, `${more} more unknown keys${where}`));
+    return faults;
   }
   const name = dotted(path);
   const found = valueAt(source.value, path);
@@ -138,9 +144,12 @@ function fault(issue: z.core.$ZodIssue, found: unknown): string {
   }
 }
 
+const schemas = new Map<Kind, unknown>();
+
 /** Keys of the schema at a path, in the order of the reference page. */
 function knownKeys(kind: Kind, path: ValuePath): string[] {
-  let schema: unknown = jsonSchemaOf(kind);
+  let schema: unknown = schemas.get(kind) ?? jsonSchemaOf(kind);
+  schemas.set(kind, schema);
   for (const step of path) {
     const inner = typeof step === 'number' ? get(schema, 'items') : get(get(schema, 'properties'), step);
     schema = inner;

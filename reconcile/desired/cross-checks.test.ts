@@ -4,7 +4,7 @@ import { vmYaml } from '../../test/desired-state.ts';
 import type { PatchpanelError } from '../errors.ts';
 import { networkHash } from '../systems/kubevirt-names.ts';
 import { type CheckedDocument, checkDocument } from './check-document.ts';
-import { combine, defaultSettings } from './cross-checks.ts';
+import { type CheckedState, Combination, defaultSettings } from './cross-checks.ts';
 import { parseYaml, SourceText } from './yaml-documents.ts';
 
 function documents(text: string): CheckedDocument[] {
@@ -14,6 +14,12 @@ function documents(text: string): CheckedDocument[] {
   return checked.filter((each) => each !== undefined);
 }
 
+function combine(text: string, errors: PatchpanelError[], hashOf?: (name: string) => string): CheckedState {
+  const combination = new Combination('', 'default', errors, hashOf);
+  for (const document of documents(text)) combination.add(document);
+  return combination.state();
+}
+
 test('two names that lead to one pod interface are refused', () => {
   const text = vmYaml(
     'a',
@@ -21,7 +27,7 @@ test('two names that lead to one pod interface are refused', () => {
   );
   const errors: PatchpanelError[] = [];
   // No two labels of equal hash are known, so names of one length are taken to share it.
-  combine(documents(text), '', 'default', errors, (name) => networkHash(String(name.length)));
+  combine(text, errors, (name) => networkHash(String(name.length)));
   assert.deepEqual(
     errors.map(({ code, position, message }) => `${position?.line} ${code}: ${message}`),
     [
@@ -30,7 +36,7 @@ test('two names that lead to one pod interface are refused', () => {
     ],
   );
   const none: PatchpanelError[] = [];
-  combine(documents(text), '', 'default', none);
+  combine(text, none);
   assert.deepEqual(none, []);
 });
 
@@ -38,7 +44,7 @@ test('one name in two namespaces is two VMs, and one name in two VMs is two atta
   const spec = 'attachments: [{name: x, network: n}]';
   const errors: PatchpanelError[] = [];
   const text = `${vmYaml('a', spec)}---\n${vmYaml('a', spec).replace('prod', 'test')}---\n${vmYaml('b', spec)}`;
-  const { targets, settings } = combine(documents(text), '', 'default', errors);
+  const { targets, settings } = combine(text, errors);
   assert.deepEqual(errors, []);
   assert.deepEqual(
     targets.map(({ target }) => `${target.namespace}/${target.name}`),
@@ -50,5 +56,5 @@ test('one name in two namespaces is two VMs, and one name in two VMs is two atta
 test('settings that say nothing are the defaults', () => {
   const errors: PatchpanelError[] = [];
   const text = 'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec: {}\n';
-  assert.deepEqual(combine(documents(text), '', 'default', errors).settings, defaultSettings);
+  assert.deepEqual(combine(text, errors).settings, defaultSettings);
 });

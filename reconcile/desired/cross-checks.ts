@@ -12,42 +12,67 @@ export interface CheckedState {
   readonly targets: readonly DesiredTarget[];
 }
 
+type MacOwners = Map<string, { readonly position: Position; readonly owner: string }>;
+
 export const defaultSettings: Settings = { maxInFlight: 4, restart: 'never' satisfies RestartPolicy };
 
 /**
- * Targets sorted by namespace and name, with defaults filled in; faults are added to `errors`.
- * @param directory of the desired state, where Settings must be
- * @param hashOf the hash in a pod interface name; given only by tests, since no two short names are known to share one
+ * Gathers documents one by one, so that none need be kept: a parsed document takes many times the memory of its text.
+ * Faults are added to the `errors` that it was made with.
  */
-export function combine(
-  documents: readonly CheckedDocument[],
-  directory: string,
-  defaultNamespace: string,
-  errors: PatchpanelError[],
-  hashOf: (attachmentName: string) => string = networkHash,
-): CheckedState {
-  const targets = new Map<string, { readonly target: DesiredTarget; readonly position: Position }>();
-  const macs = new Map<string, { readonly position: Position; readonly owner: string }>();
-  let settings: { readonly value: Settings; readonly position: Position } | undefined;
-  for (const document of documents) {
+export class Combination {
+  readonly #directory: string;
+  readonly #defaultNamespace: string;
+  readonly #errors: PatchpanelError[];
+  readonly #hashOf: (attachmentName: string) => string;
+  readonly #targets = new Map<string, { readonly target: DesiredTarget; readonly position: Position }>();
+  readonly #macs: MacOwners = new Map();
+  #settings: { readonly value: Settings; readonly position: Position } | undefined;
+
+  /**
+   * @param directory of the desired state, where Settings must be
+   * @param hashOf the hash in a pod interface name; given only by tests, since no two short names are known to share one
+   */
+  constructor(
+    directory: string,
+    defaultNamespace: string,
+    errors: PatchpanelError[],
+    hashOf: (attachmentName: string) => string = networkHash,
+  ) {
+    this.#directory = directory;
+    this.#defaultNamespace = defaultNamespace;
+    this.#errors = errors;
+    this.#hashOf = hashOf;
+  }
+
+  /** Targets sorted by namespace and name, with defaults filled in. */
+  state(): CheckedState {
+    return {
+      settings: this.#settings?.value ?? defaultSettings,
+      targets: [...this.#targets.values()].map(({ target }) => target).sort(byNamespaceAndName),
+    };
+  }
+
+  add(document: CheckedDocument): void {
     const { source } = document;
+    const errors = this.#errors;
     if (document.kind === 'Settings') {
       const position = source.locate([], 'value');
-      const fault = settingsFault(source, directory, settings?.position);
+      const fault = settingsFault(source, this.#directory, this.#settings?.position);
       if (fault !== undefined) errors.push(fault);
-      else settings = { value: document.object.spec, position };
-      continue;
+      else this.#settings = { value: document.object.spec, position };
+      return;
     }
     const { metadata, spec } = document.object;
     const name = spec.target?.name ?? metadata.name;
-    const namespace = metadata.namespace ?? defaultNamespace;
+    const namespace = metadata.namespace ?? this.#defaultNamespace;
     const key = objectKey({ namespace, name });
     const path: ValuePath = spec.target?.name === undefined ? ['metadata', 'name'] : ['spec', 'target', 'name'];
-    const other = targets.get(key);
+    const other = this.#targets.get(key);
     if (other !== undefined) {
       const message = `the VM ${key} is declared twice; it is also declared at ${place(other.position)}`;
       errors.push(documentError(source, 'desired/duplicate-target', path, message));
-      continue;
+      return;
     }
     const attachments = spec.attachments.map((attachment, index): DesiredAttachment => {
       const [first, second] = attachment.network.split('/');
@@ -63,20 +88,16 @@ export function combine(
         position: source.locate(['spec', 'attachments', index], 'value'),
       };
     });
-    checkNames(source, key, attachments, hashOf, errors);
-    checkMacs(source, key, attachments, macs, errors);
+    checkNames(source, key, attachments, this.#hashOf, errors);
+    checkMacs(source, key, attachments, this.#macs, errors);
     const target: DesiredTarget = {
       target: { kind: 'VirtualMachine', namespace, name },
       ...(spec.pciePorts === undefined ? {} : { pciePorts: spec.pciePorts }),
       attachments,
       position: source.locate([], 'value'),
     };
-    targets.set(key, { target, position: source.locate(path, 'value') });
+    this.#targets.set(key, { target, position: source.locate(path, 'value') });
   }
-  return {
-    settings: settings?.value ?? defaultSettings,
-    targets: [...targets.values()].map(({ target }) => target).sort(byNamespaceAndName),
-  };
 }
 
 function settingsFault(source: SourceDocument, directory: string, first?: Position): PatchpanelError | undefined {
@@ -127,7 +148,7 @@ function checkMacs(
   source: SourceDocument,
   vm: string,
   attachments: readonly DesiredAttachment[],
-  macs: Map<string, { readonly position: Position; readonly owner: string }>,
+  macs: MacOwners,
   errors: PatchpanelError[],
 ): void {
   for (const [index, { name, mac }] of attachments.entries()) {

@@ -5,7 +5,6 @@
 export interface JsonnetJob {
   /** Path of the entry file below the working directory. */
   readonly file: string;
-  readonly libraryPath: string;
   readonly extStr: Readonly<Record<string, string>>;
   readonly extCode: Readonly<Record<string, string>>;
   readonly tlaStr: Readonly<Record<string, string>>;
@@ -29,7 +28,6 @@ interface Evaluator {
   extCode(name: string, value: string): unknown;
   tlaString(name: string, value: string): unknown;
   tlaCode(name: string, value: string): unknown;
-  addJpath(path: string): unknown;
   setMaxTrace(lines: number): unknown;
   evaluateFile(path: string): Promise<string>;
 }
@@ -55,7 +53,6 @@ function isEvaluatorClass(value: unknown): value is new () => Evaluator {
 async function evaluate(Jsonnet: new () => Evaluator, job: JsonnetJob): Promise<JsonnetReply> {
   const jsonnet = new Jsonnet();
   jsonnet.setMaxTrace(traceLines);
-  jsonnet.addJpath(job.libraryPath);
   for (const [name, value] of Object.entries(job.extStr)) jsonnet.extString(name, value);
   for (const [name, value] of Object.entries(job.extCode)) jsonnet.extCode(name, value);
   for (const [name, value] of Object.entries(job.tlaStr)) jsonnet.tlaString(name, value);

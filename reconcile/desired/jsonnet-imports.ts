@@ -11,6 +11,11 @@ import { decodeText, SourceText } from './yaml-documents.ts';
 export interface ImportSet {
   /** Files of the repository by path, the entry file included. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /**
+   * Library files that are imported, as if they lay beside the files that import them: path to import name. So the
+   * evaluator needs no search path, from which `..` would lead elsewhere than from the file itself.
+   */
+  readonly libraryFiles: ReadonlyMap<string, string>;
 }
 
 /** Names of library files, as they are imported, such as `patchpanel/fleet.libsonnet`. */
@@ -29,6 +34,7 @@ interface FoundImport {
  */
 export async function collectImports(tree: SourceTree, entry: string, library: Library): Promise<ImportSet> {
   const files = new Map<string, Uint8Array>();
+  const libraryFiles = new Map<string, string>();
   const scanned = new Set<string>();
   const pending = [{ path: entry, code: true }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -39,10 +45,11 @@ export async function collectImports(tree: SourceTree, entry: string, library: L
     const text = decodeText(next.path, bytes);
     for (const found of importsOf(text)) {
       const target = await resolve(tree, text, found, library);
-      if (target !== undefined) pending.push({ path: target, code: found.code });
+      if (target.library === undefined) pending.push({ path: target.path, code: found.code });
+      else libraryFiles.set(target.path, target.library);
     }
   }
-  return { files };
+  return { files, libraryFiles };
 }
 
 /** @throws PatchpanelError jsonnet/import where code that came from an option imports anything */
@@ -66,7 +73,7 @@ function importsOf(text: SourceText): FoundImport[] {
       checkPath(text, path.offset, path.text);
       found.push({ offset: path.offset, path: path.text, code: token.text === 'import' });
     } else if (path?.kind === 'textBlock') {
-      throw text.error('jsonnet/import', 'the path of an import must be a plain string', path.offset);
+      throw notPlain(text, path.offset);
     }
   }
   checkRaw(text);
@@ -82,10 +89,15 @@ function checkRaw(text: SourceText): void {
     const offset = skipBlank(text.text, match.index + match[0].length);
     const { token } = tokenAt(text.text, offset);
     if (token.kind === 'string') checkPath(text, offset, token.text);
+    if (token.kind === 'textBlock') throw notPlain(text, offset);
   }
 }
 
-/** No absolute path, and no `..` above the root, neither from the file nor from the library's folder, one level deep. */
+function notPlain(text: SourceText, offset: number): PatchpanelError {
+  return text.error('jsonnet/import', 'the path of an import must be a plain string', offset);
+}
+
+/** No absolute path, and no `..` above the root. */
 function checkPath(text: SourceText, offset: number, path: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   const odd = /[\u0000-\u001f\u007f\\]/.test(path) || path === '';
@@ -99,18 +111,21 @@ function checkPath(text: SourceText, offset: number, path: string): void {
   }
 }
 
-/** Path in the repository, or undefined for a file of the library. */
+/** Path in the repository, where the library's files are taken to lie beside the file that imports them. */
 async function resolve(
   tree: SourceTree,
   text: SourceText,
   found: FoundImport,
   library: Library,
-): Promise<string | undefined> {
+): Promise<{ readonly path: string; readonly library?: string }> {
   const target = posix.join(posix.dirname(text.file), found.path);
   const kind = await tree.find(target);
-  if (kind === 'file') return target;
+  if (kind === 'file') return { path: target };
   const name = posix.normalize(found.path);
-  if (kind === 'missing' && library.has(name)) return undefined;
+  const folder = posix.dirname(target);
+  if (kind === 'missing' && library.has(name) && (await tree.find(folder)) !== 'file') {
+    return { path: target, library: name };
+  }
   const fault = {
     directory: 'is a directory',
     link: 'is, or is behind, a symbolic link',

@@ -96,6 +96,8 @@ test('imports that leave the repository are refused before anything is evaluated
     'import "a\\u0000b"',
     'import ""',
     'local x = "#"; import "/etc/hostname"',
+    // From the folder of a library, were there one to search, this would be a longer way up.
+    'importstr "patchpanel/../../etc/hostname"',
     // Where this lexer and the evaluator might read differently, both readings must be harmless.
     '"import \\"" + import "/etc/hostname"',
     '// import "/etc/hostname"\n{}',
@@ -105,6 +107,12 @@ test('imports that leave the repository are refused before anything is evaluated
     assert.equal(found[0]?.code, 'jsonnet/import', line);
     assert.equal(found[0]?.position?.file, 'a.jsonnet');
   }
+  // The repository has a file by the path, so that the import looks well; no other file is ever opened in its place.
+  const [climbing] = await faults(t, {
+    'a/b/c/d/e/x.jsonnet': 'error importstr "patchpanel/../../../../etc/hostname"',
+    'a/b/etc/hostname': 'harmless',
+  });
+  assert.match(climbing?.message ?? '', /^(?:harmless|couldn't open import)/);
   const deep = await faults(t, {
     'a.jsonnet': "import 'lib/x.libsonnet'",
     'lib/x.libsonnet': '{\n  x: importstr "/etc/hostname",\n}',
@@ -156,6 +164,7 @@ test('syntax and run-time errors have their place, also in what is imported', { 
     ['(import "lib/l.libsonnet").f("x")', 'lib/l.libsonnet:2:3 jsonnet/runtime', /^boom x\n.*l\.libsonnet:2:3-/],
     [`${library}pp.mac(70000, 0)`, 'a.jsonnet:2:1 jsonnet/runtime', /^mac: the number of the VM/],
     ['local f(x) = f(x + 1) + 1;\nf(0)', 'a.jsonnet:1:14 jsonnet/runtime', /max stack frames exceeded/],
+    ['{ a: "ääß", b: nope }', 'a.jsonnet:1:16 jsonnet/syntax', /Unknown variable/],
     ['std.extVar("nope")', 'a.jsonnet:1:1 jsonnet/runtime', /undefined external variable: nope/],
     ['function(x) x', 'a.jsonnet:1:1 jsonnet/runtime', /x not bound/],
   ];
@@ -165,6 +174,18 @@ test('syntax and run-time errors have their place, also in what is imported', { 
     assert.match(found[0]?.message ?? '', message);
     assert.ok(!found[0]?.message.includes('patchpanel-jsonnet-'), 'no temporary paths');
   }
+});
+
+test('a path with .. is shown from the root, and a byte order mark is no fault', { skip }, async (t) => {
+  const files = {
+    'vms/a.jsonnet': '\ufeff(import "../lib/l.libsonnet").f',
+    'lib/l.libsonnet': '\ufeff{\n  f: null.x,\n}',
+  };
+  const root = await repository(t, { ...files, '.git/HEAD': '' });
+  const [fault] = await faultsOf(loadDesired({ kind: 'folder', path: join(root, 'vms') }));
+  assert.ok(fault);
+  assert.equal(placeAndCode(fault), 'lib/l.libsonnet:2:6 jsonnet/runtime');
+  assert.match(fault.message, /\n {2}lib\/l\.libsonnet:2:6-/);
 });
 
 test('endless evaluation is ended by time, and the files after it are still rendered', { skip }, async (t) => {
@@ -231,6 +252,11 @@ test('a MAC that YAML and Jsonnet both use is found', { skip }, async (t) => {
   });
   assert.equal(found[0]?.code, 'desired/duplicate-mac');
   assert.match(found[0]?.message ?? '', /at a\.yaml:5:44$/);
+});
+
+test('a result of nothing but faults is told in part', { skip }, async (t) => {
+  const found = await faults(t, { 'a.jsonnet': 'std.makeArray(20000, function(i) 7)' });
+  assert.equal(found.length, 1000);
 });
 
 test('a large fleet renders', { skip }, async (t) => {

@@ -1,14 +1,21 @@
 /** A `.jsonnet` file of a repository to the objects that it yields. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { PatchpanelError, type Position } from '../errors.ts';
-import { collectImports, refuseImports } from './jsonnet-imports.ts';
+import { collectImports, type ImportSet, refuseImports } from './jsonnet-imports.ts';
 import { lexJsonnet } from './jsonnet-lexer.ts';
 import { jsonnetLibrary } from './jsonnet-library.ts';
 import { JsonnetRunner } from './jsonnet-runner.ts';
 import type { SourceTree } from './source-tree.ts';
-import { decodeText, quote, type SourceDocument, type SourceText, type ValuePath } from './yaml-documents.ts';
+import {
+  decodeText,
+  maxFaults,
+  quote,
+  type SourceDocument,
+  type SourceText,
+  type ValuePath,
+} from './yaml-documents.ts';
 
 export interface JsonnetOptions {
   /** External variables, read with `std.extVar`: as text, and as Jsonnet code. */
@@ -26,7 +33,7 @@ export interface JsonnetOptions {
 const defaultTimeoutMs = 30_000;
 const defaultMemoryBytes = 512 * 2 ** 20;
 /** Characters of a rendered file. */
-const maxOutput = 128 * 2 ** 20;
+const maxOutput = 32 * 2 ** 20;
 
 /** Renders the files of one load; the child process and the temporary folder last as long. */
 export class JsonnetRenderer {
@@ -51,16 +58,13 @@ export class JsonnetRenderer {
     for (const [name, code] of Object.entries(extCode)) refuseImports(`--ext-code ${name}`, code);
     for (const [name, code] of Object.entries(tlaCode)) refuseImports(`--tla-code ${name}`, code);
     const library = await jsonnetLibrary();
-    const { files } = await collectImports(this.#tree, file, library);
+    const imports = await collectImports(this.#tree, file, library);
+    const { files } = imports;
     this.#workspace ??= this.#open();
     const { root, runner } = await this.#workspace;
-    for (const [path, bytes] of files) {
-      if (this.#laidOut.has(path)) continue;
-      this.#laidOut.add(path);
-      await mkdir(join(root, dirname(path)), { recursive: true, mode: 0o700 });
-      await writeFile(join(root, path), bytes, { mode: 0o600 });
-    }
-    const job = { file, libraryPath: '../lib/', extStr, extCode, tlaStr, tlaCode, maxOutput };
+    for (const [path, bytes] of files) await this.#layOut(root, path, withoutMark(bytes));
+    for (const [path, name] of imports.libraryFiles) await this.#layOut(root, path, library.get(name) ?? '');
+    const job = { file, extStr, extCode, tlaStr, tlaCode, maxOutput };
     const outcome = await runner.run(job).catch((error: unknown) => {
       if (!(error instanceof PatchpanelError) || error.code !== 'jsonnet/unavailable') throw error;
       throw atTop(error.code, error.message, file, files);
@@ -69,7 +73,7 @@ export class JsonnetRenderer {
       case 'result':
         return documentsOf(file, outcome.json, files, errors);
       case 'failed':
-        throw evaluationError(file, outcome.message, files);
+        throw evaluationError(file, outcome.message, imports);
       case 'timeout': {
         const seconds = (this.#options.timeoutMs ?? defaultTimeoutMs) / 1000;
         throw atTop('jsonnet/timeout', `the evaluation did not finish within ${seconds} s`, file, files);
@@ -94,14 +98,17 @@ export class JsonnetRenderer {
     await rm(folder, { recursive: true, force: true });
   }
 
+  async #layOut(root: string, path: string, content: Uint8Array | string): Promise<void> {
+    if (this.#laidOut.has(path)) return;
+    this.#laidOut.add(path);
+    await mkdir(join(root, dirname(path)), { recursive: true, mode: 0o700 });
+    await writeFile(join(root, path), content, { mode: 0o600 });
+  }
+
   async #open(): Promise<{ folder: string; root: string; runner: JsonnetRunner }> {
     const folder = await mkdtemp(join(tmpdir(), 'patchpanel-jsonnet-'));
     const root = join(folder, 'root');
     await mkdir(root, { mode: 0o700 });
-    for (const [name, text] of await jsonnetLibrary()) {
-      await mkdir(dirname(join(folder, 'lib', name)), { recursive: true, mode: 0o700 });
-      await writeFile(join(folder, 'lib', name), text, { mode: 0o600 });
-    }
     const limits = {
       timeoutMs: this.#options.timeoutMs ?? defaultTimeoutMs,
       memoryBytes: this.#options.memoryBytes ?? defaultMemoryBytes,
@@ -112,16 +119,21 @@ export class JsonnetRenderer {
 
 type Sources = ReadonlyMap<string, Uint8Array>;
 
+/** libjsonnet does not know the byte order mark that some editors write. */
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
 /** The result may be one object, a `List`, an array, or a map of objects by any name, nested at will; null is left out. */
 function documentsOf(file: string, json: string, sources: Sources, errors: PatchpanelError[]): SourceDocument[] {
   const documents: SourceDocument[] = [];
   const places = literalPlaces(sources);
   const collect = (value: unknown, path: ValuePath): void => {
-    if (value === null) return;
+    if (value === null || errors.length >= maxFaults) return;
     if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) collect(item, [...path, index]);
     } else if (typeof value !== 'object') {
-      const where = path.length === 0 ? 'the result' : `the result at ${path.join('.')}`;
+      const where = path.length === 0 ? 'the result' : `the result at ${placeInResult(path)}`;
       const message = `${where} is ${quote(value)}, where an object was expected`;
       errors.push(atTop('schema/invalid', message, file, sources));
     } else if (isList(value)) collect(Reflect.get(value, 'items'), [...path, 'items']);
@@ -130,6 +142,12 @@ function documentsOf(file: string, json: string, sources: Sources, errors: Patch
   };
   collect(JSON.parse(json), []);
   return documents;
+}
+
+/** The steps to a value, the last ones where there are many. */
+function placeInResult(path: ValuePath): string {
+  const text = path.join('.');
+  return text.length > 80 ? `...${text.slice(-80)}` : text;
 }
 
 /** In Jsonnet, what is null is not given: conditional fields and elements are written so. */
@@ -191,7 +209,7 @@ function renderedDocument(file: string, value: object, path: ValuePath, places: 
   const metadata: unknown = Reflect.get(value, 'metadata');
   const name: unknown = typeof metadata === 'object' && metadata !== null ? Reflect.get(metadata, 'name') : undefined;
   const which =
-    typeof name === 'string' ? quote(name) : path.length === 0 ? 'the object' : `the object at ${path.join('.')}`;
+    typeof name === 'string' ? quote(name) : path.length === 0 ? 'the object' : `the object at ${placeInResult(path)}`;
   return {
     file,
     value,
@@ -224,9 +242,21 @@ function atTop(code: ErrorAt, message: string, file: string, files: Sources): Pa
 /** `fleet.jsonnet:3:5-9`, `fleet.jsonnet:(3:5)-(4:2)`, `fleet.jsonnet:3:5`. */
 const placePattern = /(?<file>[^\s:()]+):\(?(?<line>\d+):(?<column>\d+)/;
 
+/** libjsonnet counts bytes; all other columns here count the characters of a JavaScript string. */
+function columnOfByte(line: string, column: number): number {
+  return Buffer.from(line).toString('utf8', 0, column - 1).length + 1;
+}
+
+/** Where a path stands before a place. */
+const placedPath = /[^\s:()]+(?=:\(?\d+:\d+)/g;
+
 /** libjsonnet's message with the first place that is in the repository, and the library by its import name. */
-function evaluationError(file: string, raw: string, files: Sources): PatchpanelError {
-  const text = raw.replaceAll('../lib/', '').trimEnd();
+function evaluationError(file: string, raw: string, { files, libraryFiles }: ImportSet): PatchpanelError {
+  // libjsonnet joins paths as they are written: `vms/../lib/x.libsonnet`.
+  const text = raw.trimEnd().replaceAll(placedPath, (written) => {
+    const path = posix.normalize(written);
+    return libraryFiles.get(path) ?? (files.has(path) ? path : written);
+  });
   const [first = '', ...trace] = text.split('\n');
   const isStatic = first.startsWith('STATIC ERROR');
   const frames = (isStatic ? [first] : trace).map((line) => placePattern.exec(line)?.groups);
@@ -241,7 +271,8 @@ function evaluationError(file: string, raw: string, files: Sources): PatchpanelE
   const code = isStatic ? 'jsonnet/syntax' : 'jsonnet/runtime';
   if (place?.file === undefined) return atTop(code, message, file, files);
   const source = decodeText(place.file, files.get(place.file) ?? new Uint8Array());
-  const position = { file: place.file, line: Number(place.line), column: Number(place.column) };
-  const sourceLine = source.line(position.line);
+  const sourceLine = source.line(Number(place.line));
+  const column = columnOfByte(sourceLine ?? '', Number(place.column));
+  const position = { file: place.file, line: Number(place.line), column };
   return new PatchpanelError(code, message, { position, ...(sourceLine === undefined ? {} : { sourceLine }) });
 }

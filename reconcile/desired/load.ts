@@ -1,14 +1,14 @@
 /** From a folder or a git commit to the checked desired state. */
 import { PatchpanelError, PatchpanelErrors } from '../errors.ts';
-import { type CheckedDocument, checkDocument } from './check-document.ts';
-import { combine } from './cross-checks.ts';
+import { checkDocument } from './check-document.ts';
+import { Combination } from './cross-checks.ts';
 import { openFolder } from './folder-source.ts';
 import { type GitSource, openGit } from './git-source.ts';
 import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { DesiredState, SourceIdentity } from './model.ts';
 import type { SourceTree } from './source-tree.ts';
-import { decodeText, parseYaml, type SourceDocument } from './yaml-documents.ts';
+import { decodeText, maxFaults, parseYaml, type SourceDocument } from './yaml-documents.ts';
 
 export type DesiredSource = { readonly kind: 'folder'; readonly path: string } | GitSource;
 
@@ -39,13 +39,13 @@ export async function loadDesired(
   const limits = { ...defaultLimits, ...options.limits };
   const { tree, identity } = await openSource(source, limits, options.signal, onEvent);
   const errors: PatchpanelError[] = [];
-  const documents = await render(tree, options, errors, onEvent);
-  const checked = documents.flatMap((document): readonly CheckedDocument[] => {
-    const object = checkDocument(document, errors);
-    return object === undefined ? [] : [object];
+  const combination = new Combination(tree.path, options.defaultNamespace ?? 'default', errors);
+  await render(tree, options, errors, onEvent, (document) => {
+    const checked = errors.length < maxFaults ? checkDocument(document, errors) : undefined;
+    if (checked !== undefined) combination.add(checked);
   });
-  const state = combine(checked, tree.path, options.defaultNamespace ?? 'default', errors);
   throwAll(errors);
+  const state = combination.state();
   if (state.targets.length === 0) {
     throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
   }
@@ -80,23 +80,26 @@ async function render(
   options: LoadOptions,
   errors: PatchpanelError[],
   onEvent: (event: LoadEvent) => void,
-): Promise<SourceDocument[]> {
+  onDocument: (document: SourceDocument) => void,
+): Promise<void> {
   const files = await tree.list((path) => {
     onEvent({ kind: 'warning', message: `${path} is a symbolic link and is not followed` });
   });
-  const documents: SourceDocument[] = [];
   const jsonnet = new JsonnetRenderer(tree, options.jsonnet ?? {}, options.signal);
   try {
     for (const [index, file] of files.entries()) {
       options.signal?.throwIfAborted();
+      if (errors.length >= maxFaults) break;
       if (index % readAhead === 0) {
         await Promise.all(files.slice(index, index + readAhead).map((each) => tree.read(each)));
       }
       try {
         if (file.endsWith('.jsonnet')) {
           onEvent({ kind: 'rendering', file });
-          documents.push(...(await jsonnet.render(file, errors)));
-        } else documents.push(...parseYaml(decodeText(file, await tree.read(file)), errors));
+          for (const document of await jsonnet.render(file, errors)) onDocument(document);
+        } else {
+          for (const document of parseYaml(decodeText(file, await tree.read(file)), errors)) onDocument(document);
+        }
       } catch (error) {
         if (!(error instanceof PatchpanelError) || error.code.startsWith('source/')) throw error;
         errors.push(error);
@@ -105,7 +108,6 @@ async function render(
   } finally {
     await jsonnet.close();
   }
-  return documents;
 }
 
 /** @throws PatchpanelError or PatchpanelErrors where there is any */

@@ -2,6 +2,7 @@
 import {
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isNode,
   isScalar,
@@ -11,6 +12,7 @@ import {
   type Pair,
   parseAllDocuments,
   visit,
+  type YAMLMap,
 } from 'yaml';
 import { type ErrorCode, PatchpanelError, type Position } from '../errors.ts';
 
@@ -30,6 +32,15 @@ export interface SourceDocument {
 
 /** Aliases may expand a document to so many times the nodes that it is written with, as the `yaml` package counts. */
 const maxAliasCount = 100;
+/** Aliases in a document: the `yaml` package looks for each among all of them. */
+const maxAliases = 1000;
+/**
+ * Characters of a file that may begin or end a value. The `yaml` package makes a few hundred bytes of each: the limit
+ * keeps a file of the largest size from taking more memory than Node has.
+ */
+const maxMarks = 2_000_000;
+/** Nobody reads on after so many faults, and each takes memory. */
+export const maxFaults = 1000;
 const nestedTooDeeply = 'the file is nested too deeply';
 
 /** The text of a file by line, with positions that count from 1. */
@@ -81,17 +92,21 @@ export function decodeText(file: string, bytes: Uint8Array): SourceText {
   }
 }
 
-/** All documents of a file; empty ones are left out. Faults are added to `errors`, and a faulty document is left out. */
+/**
+ * All documents of a file; empty ones are left out. Faults are added to `errors`, and a faulty document is left out.
+ * @throws PatchpanelError source/too-large
+ */
 export function parseYaml(source: SourceText, errors: PatchpanelError[]): SourceDocument[] {
+  refuseTooMany(source);
   let documents: readonly Document.Parsed[];
   try {
-    const parsed = parseAllDocuments(source.text, { prettyErrors: false, uniqueKeys: false, stringKeys: false });
-    documents = Array.isArray(parsed) ? parsed : [];
+    documents = parseText(source.text);
   } catch (cause) {
     errors.push(tooDeep(source, cause));
     return [];
   }
   return documents.flatMap((document) => {
+    if (errors.length >= maxFaults) return [];
     try {
       return parseDocument(source, document, errors);
     } catch (cause) {
@@ -99,6 +114,37 @@ export function parseYaml(source: SourceText, errors: PatchpanelError[]): Source
       else errors.push(tooDeep(source, cause));
       return [];
     }
+  });
+}
+
+/** YAML 1.2 whatever a `%YAML` directive says: in 1.1, `y` would be true, and a MAC a number. */
+function parseText(text: string): readonly Document.Parsed[] {
+  const traceLimit = Error.stackTraceLimit;
+  try {
+    // A file can hold millions of mistakes, and the trace of each would take more memory than the mistake.
+    Error.stackTraceLimit = 0;
+    const parsed = parseAllDocuments(text, {
+      prettyErrors: false,
+      uniqueKeys: false,
+      stringKeys: false,
+      schema: 'core',
+      merge: false,
+      resolveKnownTags: false,
+    });
+    return Array.isArray(parsed) ? parsed : [];
+  } finally {
+    Error.stackTraceLimit = traceLimit;
+  }
+}
+
+const marks: ReadonlySet<string> = new Set(['\n', ',', ':', '[', ']', '{', '}']);
+
+function refuseTooMany({ file, text }: SourceText): void {
+  let count = 0;
+  for (const character of text) if (marks.has(character)) count += 1;
+  if (count <= maxMarks) return;
+  throw new PatchpanelError('source/too-large', `${file} has more than ${maxMarks} lines and values`, {
+    remedy: 'Split it into several files.',
   });
 }
 
@@ -110,7 +156,9 @@ function parseDocument(source: SourceText, document: Document.Parsed, errors: Pa
     const { line } = source.positionAt(fault.pos[0]);
     if (shown.has(line)) continue;
     shown.add(line);
-    const message = /call stack/.test(fault.message) ? nestedTooDeeply : lowerFirst(fault.message);
+    if (errors.length >= maxFaults) break;
+    // The `yaml` package reports what V8 says of its recursion, and of its regular expressions.
+    const message = /call stack|stack overflow/i.test(fault.message) ? nestedTooDeeply : lowerFirst(fault.message);
     errors.push(source.error('yaml/syntax', message, fault.pos[0]));
   }
   if (errors.length > before) return [];
@@ -130,32 +178,57 @@ function parseDocument(source: SourceText, document: Document.Parsed, errors: Pa
   ];
 }
 
-/** Keys must be plain and unique, aliases must have an anchor. Each key is looked up once: a large map is no trap. */
+/**
+ * Keys must be plain and unique; aliases must have an anchor, and not be part of what they mean. Each key and alias is
+ * looked up once: a large document is no trap.
+ */
 function checkNodes(source: SourceText, document: Document.Parsed, errors: PatchpanelError[]): void {
-  visit(document, {
-    Alias(_, alias) {
-      if (alias.resolve(document) !== undefined) return;
-      errors.push(source.error('yaml/syntax', `the alias *${alias.source} has no anchor before it`, startOf(alias)));
-    },
-    Map(_, map) {
-      const seen = new Map<string, number>();
-      for (const pair of map.items) {
-        const key: unknown = pair.key;
-        const offset = isNode(key) ? startOf(key) : startOf(map);
-        if (!isScalar(key) || (typeof key.value === 'object' && key.value !== null)) {
-          errors.push(source.error('yaml/syntax', 'a key must be plain text', offset));
-          continue;
-        }
-        const name = String(key.value);
-        const first = seen.get(name);
-        if (first === undefined) seen.set(name, offset);
-        else {
-          const { line } = source.positionAt(first);
-          errors.push(source.error('yaml/duplicate-key', `the key ${quote(name)} is already in line ${line}`, offset));
-        }
-      }
-    },
+  const anchors = new Map<string, Node>();
+  let aliases = 0;
+  visit(document, (_, node, ancestors) => {
+    if (errors.length >= maxFaults) return visit.BREAK;
+    if (isAlias(node)) {
+      aliases += 1;
+      const fault = aliasFault(node.source, anchors.get(node.source), ancestors, aliases);
+      if (fault !== undefined) errors.push(source.error(fault.code, fault.message, startOf(node)));
+      return aliases > maxAliases ? visit.BREAK : undefined;
+    }
+    if (isMap(node)) checkKeys(source, node, errors);
+    if ((isScalar(node) || isCollection(node)) && node.anchor !== undefined) anchors.set(node.anchor, node);
+    return undefined;
   });
+}
+
+function aliasFault(
+  name: string,
+  meant: Node | undefined,
+  ancestors: readonly unknown[],
+  count: number,
+): { readonly code: ErrorCode; readonly message: string } | undefined {
+  if (count > maxAliases) return { code: 'yaml/alias-bomb', message: `there are more than ${maxAliases} aliases` };
+  if (meant === undefined) return { code: 'yaml/syntax', message: `the alias *${name} has no anchor before it` };
+  if (!ancestors.includes(meant)) return undefined;
+  return { code: 'yaml/alias-bomb', message: `the alias *${name} is part of what it means` };
+}
+
+function checkKeys(source: SourceText, map: YAMLMap, errors: PatchpanelError[]): void {
+  const seen = new Map<string, number>();
+  for (const pair of map.items) {
+    if (errors.length >= maxFaults) return;
+    const key: unknown = pair.key;
+    const offset = isNode(key) ? startOf(key) : startOf(map);
+    if (!isScalar(key) || (typeof key.value === 'object' && key.value !== null)) {
+      errors.push(source.error('yaml/syntax', 'a key must be plain text', offset));
+      continue;
+    }
+    const name = String(key.value);
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, offset);
+    else {
+      const { line } = source.positionAt(first);
+      errors.push(source.error('yaml/duplicate-key', `the key ${quote(name)} is already in line ${line}`, offset));
+    }
+  }
 }
 
 function toValue(source: SourceText, document: Document.Parsed): unknown {

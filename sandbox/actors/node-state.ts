@@ -14,6 +14,12 @@ export class NodeState {
   readonly #ready = new Set<string>();
   readonly #finished = new Set<string>();
   readonly #listeners: ((podUid: string) => void)[] = [];
+  readonly #onDomain: (domain: Domain) => void;
+
+  /** @param onDomain is told of each change of a domain: a real guest can be made to follow */
+  constructor(onDomain: (domain: Domain) => void = () => undefined) {
+    this.#onDomain = onDomain;
+  }
 
   /** Interfaces of a pod, by name. A pod that was there before is taken as its network-status says. */
   interfacesOf(pod: Pod): Map<string, NetworkStatus> {
@@ -42,6 +48,7 @@ export class NodeState {
 
   setDomain(podUid: string, domain: Domain): void {
     this.#domains.set(podUid, domain);
+    this.#onDomain(domain);
   }
 
   /** The guest runs in this pod now: kubelet finds it ready. */

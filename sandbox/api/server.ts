@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { PatchpanelError } from '../../reconcile/errors.ts';
 import { type Answer, errorAnswer, jsonAnswer, refuse, send, textAnswer } from './answer.ts';
 import {
   type Authorize,
@@ -42,7 +43,7 @@ import { nameSelected } from './selectors.ts';
 import { ApiError, methodNotAllowed, PageNotFound, unknownResource } from './status.ts';
 import { MemoryStore } from './store.ts';
 
-/** Starts to listen on 127.0.0.1; resolves once it does. */
+/** Starts to listen on 127.0.0.1; resolves once it does. @throws PatchpanelError `sandbox/port` where it can't */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const api = new Api(options);
   const handle = (request: IncomingMessage, response: ServerResponse): undefined => void api.handle(request, response);
@@ -55,7 +56,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const what = `the sandbox can not listen on 127.0.0.1:${options.port} (${cause.code ?? cause.message})`;
+      reject(new PatchpanelError('sandbox/port', what, { cause }));
+    });
     server.listen(options.port, '127.0.0.1', () => resolve());
   });
   const { port } = server.address() as AddressInfo;

@@ -6,7 +6,9 @@ import type { TestContext } from 'node:test';
 import { virtualMachineInstances } from '../../reconcile/kube/resources.ts';
 import { observe } from '../../reconcile/live/observe.ts';
 import type { Plan } from '../../reconcile/plan/model.ts';
+import { userAliasPrefix } from '../../reconcile/systems/kubevirt-names.ts';
 import { countPorts } from '../../reconcile/systems/libvirt-ports.ts';
+import { type Domain, nics } from '../../sandbox/node/libvirt-model.ts';
 import { realVirsh } from '../../sandbox/node/real-virsh.ts';
 import type { NicDevice } from '../../templates/device-xml.ts';
 import { CliStage } from '../cli-stage.ts';
@@ -23,12 +25,39 @@ function foreign(number: number): NicDevice {
   return { name: `foreign${number}`, mac: `02:00:00:00:0d:0${number}`, tap: `foreign${number}` };
 }
 
+/** Lets a real domain have the NICs that the sandbox's launcher gives to the modelled one, change by change. */
+function follower(lab: Lab, name: string): { readonly onDomain: (domain: Domain) => void; settled(): Promise<void> } {
+  let work: Promise<void> = Promise.resolve();
+  const follow = async (model: Domain): Promise<void> => {
+    const wanted = nics(model);
+    const found = (await lab.domain(name)).nics;
+    for (const { alias = '' } of found.filter(({ alias }) => !wanted.some((nic) => nic.alias === alias))) {
+      await lab.detachAlias(name, alias);
+    }
+    for (const { alias = '', mac, target = '', mtu = 1500, link = 'up' } of wanted) {
+      if (found.some((nic) => nic.alias === alias)) continue;
+      const nic = { name: alias.slice(userAliasPrefix.length), mac, tap: target, mtu, state: link };
+      assert.equal((await lab.attach(name, nic)).stderr.trim(), '');
+    }
+  };
+  return {
+    onDomain(domain) {
+      if (domain.name === name) work = work.then(() => follow(domain));
+    },
+    settled: () => work,
+  };
+}
+
 /** A sandbox where a VM of the demonstration runs on the lab's libvirt. Both end with the test. */
 async function withGuest(lab: Lab, context: TestContext, vm: string, linux = false): Promise<CliStage> {
   const name = `${namespace}_${vm}`;
   const exec = realVirsh({ uri: lab.uri, domains: new Map([[name, name]]) });
-  const stage = await CliStage.start({ exec });
-  context.after(() => stage.stop());
+  const { onDomain, settled } = follower(lab, name);
+  const stage = await CliStage.start({ exec, onDomain });
+  context.after(async () => {
+    await stage.stop();
+    await settled();
+  });
   const vmi = await stage.sandbox.admin.get(virtualMachineInstances, namespace, vm);
   assert.ok(vmi !== undefined);
   await launch(lab, name, vmi, { linux });
@@ -101,4 +130,34 @@ test('a NIC that virsh says is detached stays one that the guest has', async (la
   await lab.must('resume', 'demo_web-1');
   await lab.until('demo_web-1', 'storage gone', ({ nics }) => !nics.some(({ name }) => name === 'storage'));
   assert.deepEqual(await read(), ['default']);
+});
+
+test('apply, followed by a Linux that sees the NICs come and go', async (lab, context) => {
+  const name = 'demo_web-0';
+  const stage = await withGuest(lab, context, 'web-0', true);
+  await lab.booted(name);
+  const names = async () => (await lab.domain(name)).nics.map((nic) => nic.name);
+
+  const two = await stage.desired('two', { 'web-0': ['storage', 'backup'] });
+  const plugged = await stage.expect(0, ['apply', two]);
+  assert.match(plugged.stdout, /demo\/web-0 {2}converged {2}layers agree: vm, vmi, pod, multus, domain/);
+  assert.deepEqual(await names(), ['default', 'storage', 'backup']);
+  for (const { mac, mtu } of (await lab.domain(name)).nics.slice(1)) {
+    await lab.guestSays(name, new RegExp(`nic add \\S+ ${mac} mtu ${mtu} `));
+  }
+
+  const one = await stage.desired('one', { 'web-0': ['backup'] });
+  await stage.expect(0, ['apply', one]);
+  assert.deepEqual(await names(), ['default', 'backup']);
+  await lab.guestSays(name, /nic remove/);
+
+  // A guest that does not let go: the layers of Kubernetes say gone, only the domain knows better.
+  await lab.must('suspend', name);
+  const none = await stage.desired('none', { 'web-0': [] });
+  const stuck = await stage.expect(5, ['apply', none, '--action-timeout', '5']);
+  assert.match(stuck.stdout + stuck.stderr, /the domain XML still has "backup"/);
+  assert.deepEqual(await names(), ['default', 'backup']);
+  await lab.must('resume', name);
+  await lab.until(name, 'backup gone', (domain) => domain.nics.length === 1);
+  await stage.expect(0, ['apply', none]);
 });
