@@ -16,10 +16,15 @@ test('the script gives a domain so many root ports, and changes nothing else', (
     const xml = `<domain type='kvm'>\n<name>prod_db-0</name>\n<devices><video><model type="vga"/></video></devices>\n<metadata>50% &amp; 'more' \\n $HOME</metadata></domain>`;
     // As KubeVirt's sidecar calls it.
     const printed = execFileSync('/bin/sh', [script, '--vmi', '{"kind":"x"}', '--domain', xml], { encoding: 'utf8' });
-    const without = printed.replaceAll('<controller type="pci" model="pcie-root-port"/>', '');
+    const without = printed.replaceAll(/<controller type='pci' index='\d+' model='pcie-root-port'\/>/g, '');
     assert.equal(printed.split('pcie-root-port').length - 1, 24);
     assert.equal(without, xml);
-    assert.equal(parseDomain(printed).name, 'prod_db-0');
+    const { name, pciControllers } = parseDomain(printed);
+    assert.equal(name, 'prod_db-0');
+    assert.deepEqual(
+      pciControllers.map(({ index }) => index),
+      Array.from({ length: 24 }, (_, index) => index + 1),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -17,19 +17,18 @@ const longestName = 253;
 const suffix = '-root-ports';
 
 /**
- * Libvirt numbers controllers that have no index, and gives its boot devices the lowest of the ports; it adds no spare
- * where ports are listed, so `ports` is how many the domain has in all.
+ * libvirt gives boot devices the lowest of the ports, and adds no spare where ports are listed, so `ports` is how many the
+ * domain has in all. They are numbered from 1: libvirt takes the first one without a number for the root bus.
  */
 export function rootPortHook(vm: { readonly name: string }, ports: number): RootPortHook {
   const configMap = `${vm.name.slice(0, longestName - suffix.length)}${suffix}`;
   const key = 'root-ports.sh';
-  const controller = '<controller type="pci" model="pcie-root-port"/>';
   return {
     configMap,
     key,
     lines: [
       '#!/bin/sh',
-      `p=; i=0; while [ $i -lt ${ports} ]; do p="$p"'${controller}'; i=$((i+1)); done; printf %s "$4" | sed "s|</devices>|$p</devices>|"`,
+      `p=; i=0; while [ $i -lt ${ports} ]; do i=$((i+1)); p="$p<controller type='pci' index='$i' model='pcie-root-port'/>"; done; printf %s "$4" | sed "s|</devices>|$p</devices>|"`,
     ],
     annotation: JSON.stringify([
       { args: ['--version', 'v1alpha2'], configMap: { name: configMap, key, hookPath: '/usr/bin/onDefineDomain' } },
