@@ -71,6 +71,15 @@ function readText(what: string, file: string): string {
   }
 }
 
+/** Node takes any text, and then trusts nothing more than before. */
+function certificates(file: string): string {
+  const text = readText('--ca-file', file);
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  throw new PatchpanelError('cli/input', `--ca-file ${file} has no certificate in PEM form`, {
+    remedy: 'Give certificates that begin with -----BEGIN CERTIFICATE-----.',
+  });
+}
+
 /** Credentials from files or the environment; the command line never carries a secret. */
 function gitAuth(flags: SourceFlags): GitAuth | undefined {
   const token = secret('--git-token-file', flags.gitTokenFile, 'PATCHPANEL_GIT_TOKEN');
@@ -105,7 +114,7 @@ export function desiredSource(source: string, flags: SourceFlags): DesiredSource
     timeoutMs: flags.gitTimeout * 1000,
     ...(flags.path === undefined ? {} : { path: flags.path }),
     ...(auth === undefined ? {} : { auth }),
-    ...(flags.caFile === undefined ? {} : { ca: readText('--ca-file', flags.caFile) }),
+    ...(flags.caFile === undefined ? {} : { ca: certificates(flags.caFile) }),
   };
 }
 

@@ -146,3 +146,54 @@ test('answers that are not git, or none at all, have names', async (t) => {
   await server.close();
   assert.equal(await code(`http://127.0.0.1:${port}/fleet/.git`), 'git/unreachable true');
 });
+
+test('a proxy that is silent, refuses or is malformed has a name, and no socket to it is left', async (t) => {
+  const open: Promise<unknown>[] = [];
+  let answer: string | undefined;
+  const proxy = createServer().on('connect', (_, socket) => {
+    open.push(new Promise((resolve) => socket.once('end', resolve).once('error', resolve)));
+    socket.once('end', () => socket.destroy());
+    socket.resume();
+    if (answer !== undefined) socket.write(answer);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  const { port } = proxy.address() as AddressInfo;
+  const said = async (HTTPS_PROXY: string, more: Partial<GitSource> = {}) => {
+    const url = 'https://git.invalid/fleet';
+    const load = loadDesired({ kind: 'git', url, connectTimeoutMs: 200, proxy: { HTTPS_PROXY }, ...more });
+    const [fault] = await faultsOf(load);
+    const text = `${fault?.code} ${fault?.message} ${fault?.remedy} ${fault?.stack}`;
+    assert.ok(!text.includes(secret), text);
+    return text;
+  };
+  const good = `http://user:${secret}@127.0.0.1:${port}`;
+  assert.match(await said(good), /^git\/timeout no connection to git\.invalid/);
+  assert.match(await said(good, { connectTimeoutMs: 10_000, timeoutMs: 200 }), /^git\/timeout .* did not finish/);
+  answer = 'HTTP/1.1 200 OK\r\n\r\n';
+  assert.match(await said(good), /^git\/timeout no connection/);
+  assert.match(await said(good, { connectTimeoutMs: 10_000, timeoutMs: 200 }), /^git\/timeout .* did not finish/);
+  answer = 'HTTP/1.1 407 Proxy Authentication Required\r\n\r\n';
+  assert.match(await said(good), /^git\/unreachable the proxy wants credentials \(407\)/);
+  answer = 'HTTP/1.1 403 Forbidden\r\n\r\n';
+  assert.match(await said(`user:${secret}@127.0.0.1:${port}`), /the proxy answered 403 for git\.invalid/);
+  for (const url of [`http://user:${secret}@bad host:1`, `socks5://user:${secret}@127.0.0.1:${port}`]) {
+    assert.match(await said(url), /^git\/unreachable HTTPS_PROXY is not the URL/);
+  }
+  // A socket that stays keeps the process from ending.
+  assert.equal(open.length, 6);
+  await Promise.all(open);
+});
+
+test('TLS to a port that does not speak it is told as that', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const [fault] = await faultsOf(loadDesired({ kind: 'git', url: `https://127.0.0.1:${port}/fleet` }));
+  assert.equal(fault?.code, 'git/unreachable');
+  assert.match(fault?.remedy ?? '', /http:\/\//);
+});

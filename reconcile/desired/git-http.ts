@@ -2,8 +2,11 @@
  * The HTTP of git fetches: one origin, credentials for that origin alone, bounded bytes and time, the proxy of the
  * environment, an own CA bundle. isomorphic-git sees only the plain request and response.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { rootCertificates } from 'node:tls';
 import type { GitHttpRequest, GitHttpResponse, HttpClient } from 'isomorphic-git';
 import { PatchpanelError } from '../errors.ts';
@@ -27,6 +30,34 @@ export interface GitHttpOptions {
 
 const maxRedirects = 5;
 
+/**
+ * Knows the sockets to a proxy. Until its tunnel stands such a socket belongs to no request, and when the proxy refuses
+ * or stays silent nothing in Node closes it: it would keep the process from ending.
+ */
+class TunnelAgent extends https.Agent {
+  readonly #sockets: Set<Socket>;
+
+  constructor(sockets: Set<Socket>, options: https.AgentOptions) {
+    super(options);
+    this.#sockets = sockets;
+  }
+
+  override createConnection(...args: Parameters<https.Agent['createConnection']>): Duplex | null | undefined {
+    const note = (message: unknown) => {
+      const socket: unknown =
+        typeof message === 'object' && message !== null ? Reflect.get(message, 'socket') : undefined;
+      if (socket instanceof Socket) this.#sockets.add(socket);
+    };
+    // The channel tells of every socket of the process; what is made between these lines is made by this call.
+    subscribe('net.client.socket', note);
+    try {
+      return super.createConnection(...args);
+    } finally {
+      unsubscribe('net.client.socket', note);
+    }
+  }
+}
+
 export class GitHttp implements HttpClient {
   readonly #target: GitUrl;
   readonly #options: GitHttpOptions;
@@ -36,6 +67,7 @@ export class GitHttp implements HttpClient {
   #base: string;
   #received = 0;
   #failure: unknown;
+  readonly #sockets = new Set<Socket>();
 
   constructor(target: GitUrl, options: GitHttpOptions) {
     this.#target = target;
@@ -46,7 +78,10 @@ export class GitHttp implements HttpClient {
     const proxyEnv = proxyVariables(target.url, options.proxy ?? {});
     const common = { keepAlive: true, maxSockets: 2, ...(proxyEnv === undefined ? {} : { proxyEnv }) };
     this.#agent = target.url.startsWith('https:')
-      ? new https.Agent({ ...common, ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }) })
+      ? new TunnelAgent(this.#sockets, {
+          ...common,
+          ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
+        })
       : new http.Agent(common);
   }
 
@@ -62,6 +97,7 @@ export class GitHttp implements HttpClient {
 
   close(): void {
     this.#agent.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   /** The one method that isomorphic-git calls. @throws PatchpanelError git/* or source/too-large */
@@ -107,14 +143,14 @@ export class GitHttp implements HttpClient {
       throw new PatchpanelError('git/unauthorized', `${answer} ${how}`);
     }
     if (status === 404 || status === 410) throw new PatchpanelError('git/not-found', answer);
-    if (status === 407) throw new PatchpanelError('git/unreachable', 'the proxy wants credentials (407)');
+    if (status === 407) throw proxyWantsCredentials();
     if (status === 429 || status >= 500) throw new PatchpanelError('git/unreachable', answer);
     throw new PatchpanelError('git/protocol', answer);
   }
 
   async #once(url: string, request: GitHttpRequest): Promise<http.IncomingMessage> {
     const body = request.body === undefined ? undefined : await collect(request.body);
-    const { signal } = this.#options;
+    const { signal, connectTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason);
@@ -125,13 +161,15 @@ export class GitHttp implements HttpClient {
       if (this.#auth !== undefined) headers.authorization = this.#auth;
       if (body !== undefined) headers['content-length'] = body.length;
       const send = url.startsWith('https:') ? https.request : http.request;
-      const outgoing = send(url, { method: request.method ?? 'GET', headers, agent: this.#agent });
+      // The time-out is for the tunnel of a proxy, which is not yet a socket of the request.
+      const options = { method: request.method ?? 'GET', headers, agent: this.#agent, timeout: connectTimeoutMs };
+      const outgoing = send(url, options);
       const abort = () => outgoing.destroy();
       signal.addEventListener('abort', abort, { once: true });
       const fail = (cause: Error) => {
         reject(signal.aborted ? signal.reason : cause instanceof PatchpanelError ? cause : unreachable(url, cause));
       };
-      this.#watchConnect(outgoing, url);
+      this.#watchConnect(outgoing, url, fail);
       outgoing.on('response', (response) => {
         response.once('close', () => signal.removeEventListener('abort', abort));
         resolve(response);
@@ -143,12 +181,15 @@ export class GitHttp implements HttpClient {
     });
   }
 
-  #watchConnect(outgoing: http.ClientRequest, url: string): void {
+  #watchConnect(outgoing: http.ClientRequest, url: string, fail: (cause: Error) => void): void {
     const { connectTimeoutMs } = this.#options;
     const timer = setTimeout(() => {
       const { host } = new URL(url);
-      outgoing.destroy(new PatchpanelError('git/timeout', `no connection to ${host} within ${connectTimeoutMs} ms`));
+      fail(new PatchpanelError('git/timeout', `no connection to ${host} within ${connectTimeoutMs} ms`));
+      outgoing.destroy();
     }, connectTimeoutMs);
+    // A request that waits for its tunnel never tells that it was destroyed.
+    timer.unref();
     const done = () => clearTimeout(timer);
     outgoing.once('socket', (socket) => {
       if (!socket.connecting && !outgoing.reusedSocket && !('encrypted' in socket)) done();
@@ -192,17 +233,40 @@ function flatHeaders(headers: http.IncomingHttpHeaders): Record<string, string> 
 
 const tlsFault = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|SSL|TLS/;
 
+/** Faults of TLS that no CA mends. */
+const tlsRemedies: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'Renew the certificate of the git host.',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'Use the host name that the certificate is for.',
+};
+
 function unreachable(url: string, cause: unknown): PatchpanelError {
   const { host } = new URL(url);
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   const text = code === '' && cause instanceof Error ? cause.message : code;
   if (tlsFault.test(code)) {
     return new PatchpanelError('git/unreachable', `the certificate of ${host} is not trusted (${text})`, {
-      remedy: 'Give the CA of the git host with --ca-file.',
+      remedy: tlsRemedies[code] ?? 'Give the CA of the git host with --ca-file.',
       cause,
     });
   }
+  if (code === 'EPROTO') {
+    return new PatchpanelError('git/unreachable', `${host} does not speak TLS as expected (EPROTO)`, {
+      remedy: 'Check the port, and whether the URL should begin with http://.',
+      cause,
+    });
+  }
+  if (code === 'ERR_PROXY_TUNNEL' && cause instanceof Error && 'statusCode' in cause) {
+    if (cause.statusCode === 407) return proxyWantsCredentials();
+    // The message of Node names the proxy, but not its credentials.
+    return new PatchpanelError('git/unreachable', `the proxy answered ${cause.statusCode} for ${host}`);
+  }
   return new PatchpanelError('git/unreachable', `${host} can not be reached (${text})`, { cause });
+}
+
+function proxyWantsCredentials(): PatchpanelError {
+  return new PatchpanelError('git/unreachable', 'the proxy wants credentials (407)', {
+    remedy: 'Put them into the proxy variable, as http://USER:PASSWORD@HOST:PORT.',
+  });
 }
 
 /**
@@ -211,8 +275,17 @@ function unreachable(url: string, cause: unknown): PatchpanelError {
  */
 function proxyVariables(url: string, variables: ProxyVariables): NodeJS.ProcessEnv | undefined {
   const pick = (name: string) => variables[name.toLowerCase()] || variables[name] || undefined;
-  const proxy = pick(url.startsWith('https:') ? 'HTTPS_PROXY' : 'HTTP_PROXY');
-  if (proxy === undefined) return undefined;
+  const name = url.startsWith('https:') ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const given = pick(name);
+  if (given === undefined) return undefined;
+  // Without a scheme it is http, as curl and git take it. Node would connect directly, and repeat a malformed URL.
+  const proxy = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `http://${given}`;
+  if (!URL.canParse(proxy) || !/^https?:\/\//i.test(proxy)) {
+    // The value is not repeated: it may hold a password.
+    throw new PatchpanelError('git/unreachable', `${name} is not the URL of an http or https proxy`, {
+      remedy: `Set ${name} to http://HOST:PORT, or unset it for this command.`,
+    });
+  }
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < 22 || (major === 22 && minor < 21) || major === 23 || (major === 24 && minor < 5)) {
     throw new PatchpanelError('git/unreachable', `Node ${process.versions.node} can not use the proxy that is set`, {
@@ -221,7 +294,7 @@ function proxyVariables(url: string, variables: ProxyVariables): NodeJS.ProcessE
   }
   const noProxy = pick('NO_PROXY');
   return {
-    [url.startsWith('https:') ? 'HTTPS_PROXY' : 'HTTP_PROXY']: proxy,
+    [name]: new URL(proxy).href,
     ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
   };
 }

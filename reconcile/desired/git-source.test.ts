@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm, symlink } from 'node:fs/promises';
+import { rm, symlink, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -141,6 +141,16 @@ test('links, submodules and confusable names in a tree are refused', async (t) =
   }
 
   await git(folder, 'rm', '--quiet', '--cached', 'prod/shared');
+  // git makes no such tree by itself; a host can send one all the same.
+  const tree = await git(folder, 'write-tree');
+  const odd = join(root, 'odd-tree');
+  await writeFile(odd, Buffer.concat([Buffer.from('40000 ..\0'), Buffer.from(tree, 'hex')]));
+  const outside = await git(folder, 'hash-object', '-t', 'tree', '-w', '--literally', odd);
+  await git(folder, 'branch', 'odd', await git(folder, 'commit-tree', outside, '-m', 'odd'));
+  const [unsafe] = await faultsOf(loadDesired({ kind: 'git', url: `${server.url}/fleet/.git`, ref: 'odd' }));
+  assert.equal(unsafe?.code, 'source/unsafe-path');
+  assert.equal(unsafe?.retryable, false);
+
   const blob = await git(folder, 'rev-parse', 'HEAD:prod/vms/a.yaml');
   await git(folder, 'update-index', '--add', '--cacheinfo', `100644,${blob},prod/vms/A.yaml`);
   await git(folder, 'commit', '--quiet', '--message', 'case');

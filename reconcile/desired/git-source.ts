@@ -55,12 +55,6 @@ export async function openGit(
   }
   const timeoutMs = source.timeoutMs ?? 60_000;
   const deadline = new AbortController();
-  const onAbort = () => deadline.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
-  if (signal?.aborted) onAbort();
-  const timer = setTimeout(() => {
-    deadline.abort(new PatchpanelError('git/timeout', `the git host did not finish within ${timeoutMs} ms`));
-  }, timeoutMs);
   const http = new GitHttp(target, {
     ...(source.auth === undefined ? {} : { auth: source.auth }),
     ...(source.ca === undefined ? {} : { ca: source.ca }),
@@ -69,6 +63,12 @@ export async function openGit(
     maxWireBytes: limits.maxWireBytes,
     signal: deadline.signal,
   });
+  const onAbort = () => deadline.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  const timer = setTimeout(() => {
+    deadline.abort(new PatchpanelError('git/timeout', `the git host did not finish within ${timeoutMs} ms`));
+  }, timeoutMs);
   try {
     onEvent({ kind: 'fetching', url: target.url, ref });
     const store = new CommitStore(target.url, http, limits);
@@ -276,6 +276,12 @@ function explained(error: unknown): unknown {
   if (error.name === 'AbortError') return error;
   if (error instanceof git.Errors.ObjectTypeError) {
     return new PatchpanelError('git/unknown-ref', 'the ref does not lead to a commit', { cause: error });
+  }
+  if (error instanceof git.Errors.UnsafeFilepathError) {
+    return new PatchpanelError('source/unsafe-path', 'the commit has a file or directory with an unsafe name', {
+      remedy: 'Rename what is called `.`, `..` or `.git`, or has a slash or backslash in its name.',
+      cause: error,
+    });
   }
   const known = error.name in git.Errors;
   // The library puts the answer of the host into its messages; it may be a whole page, and is not shown.
