@@ -10,7 +10,7 @@ import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
 import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
-import { checkStale, readNetworks, restsOnDomainXml, type StaleTarget } from './plan/fingerprint.ts';
+import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
 import type { Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import { shortRevision } from './report/words.ts';
@@ -53,6 +53,7 @@ function wanted(desired: DesiredState): Wanted {
   return {
     targets: desired.targets.map(({ target }) => target),
     networks: desired.targets.flatMap(({ attachments }) => attachments.map(({ network }) => network)),
+    portField: desired.targets.some(({ pciePorts }) => pciePorts !== undefined),
   };
 }
 
@@ -78,7 +79,8 @@ function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReadi
  */
 export async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
   const targets = saved.targets.map(({ target }) => target);
-  const seen = await observe(cluster, { targets, networks: networksOf(saved) }, { domainXml: 'never' });
+  const portField = saved.targets.some(restsOnPortKnobs);
+  const seen = await observe(cluster, { targets, networks: networksOf(saved), portField }, { domainXml: 'never' });
   const rests = saved.targets.filter(restsOnDomainXml).flatMap(({ target }) => seen.vms.get(objectKey(target)) ?? []);
   const stale = checkStale(saved, withReadings(seen, await readDomains(cluster, rests)));
   const [first, ...others] = stale.map(

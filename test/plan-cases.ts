@@ -53,6 +53,8 @@ export function brief(action: Action): string {
       const remove = action.remove.map((name) => `-${name}`);
       return `edit ${[...put, ...remove].join(' ')}${action.staged ? ' staged' : ''}`;
     }
+    case 'set-ports':
+      return `set-ports ${action.knob} ${action.value}${action.staged ? ' staged' : ''}`;
     case 'release':
       return `release ${action.attachments.join('+')}`;
     default:

@@ -5,7 +5,7 @@ import type { Goal } from './layers.ts';
 /** The first thing in which the domain disagrees; undefined where it agrees with all goals. */
 export function domainObjection(goals: readonly Goal[], domain: LiveDomain): string | undefined {
   for (const goal of goals) {
-    if (goal.kind === 'settled') continue;
+    if (goal.kind === 'settled' || goal.kind === 'ports') continue;
     const nic = domain.nics.find((candidate) => candidate.name === goal.name);
     switch (goal.kind) {
       case 'gone':

@@ -3,8 +3,9 @@
  * are missing and events that do not come say nothing: a guest that never takes or releases a NIC leaves no other sign.
  */
 import type { LivePod, LiveVm, SpecNic, StatusNic } from '../live/model.ts';
-import type { Action, PlannedAttachment } from '../plan/model.ts';
+import type { Action, PlannedAttachment, PortKnob } from '../plan/model.ts';
 import { podInterfaceName } from '../systems/kubevirt-names.ts';
+import { parseSlotCount } from '../systems/kubevirt-ports.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import { type Layer, type LinkState, type ObjectName, objectKey } from '../vocabulary.ts';
 
@@ -17,7 +18,14 @@ export type Goal =
   /** No migration is under way: its target would get what was plugged meanwhile only after it. */
   | { readonly kind: 'settled' }
   /** In the template of a VM, whatever runs: an edit of a stopped VM, or one that a restart will bring. */
-  | { readonly kind: 'in-template'; readonly name: string; readonly present: boolean };
+  | { readonly kind: 'in-template'; readonly name: string; readonly present: boolean }
+  /** The template asks for at least so much. */
+  | { readonly kind: 'ports'; readonly knob: PortKnob; readonly value: number };
+
+/** Whether the goal is judged in the template alone, whatever runs. */
+export function isOfTemplate({ kind }: Goal): boolean {
+  return kind === 'in-template' || kind === 'ports';
+}
 
 export interface LayerReading {
   readonly layer: Layer;
@@ -52,6 +60,8 @@ export function goalsOf(action: Action, live: LiveVm): readonly Goal[] {
       ];
     case 'follow':
       return [followed(action, live)];
+    case 'set-ports':
+      return [{ kind: 'ports', knob: action.knob, value: action.value }];
     case 'release':
       return [];
     default:
@@ -132,9 +142,17 @@ function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
       const present = live.nics.some((nic) => nic.name === goal.name && nic.state !== 'absent');
       return present === goal.present || `"${goal.name}" is ${present ? 'still' : 'not yet'} in the template`;
     }
+    case 'ports':
+      return layer === 'vm' ? judgePorts(goal, live) : undefined;
     default:
       return goal satisfies never;
   }
+}
+
+function judgePorts({ knob, value }: Extract<Goal, { kind: 'ports' }>, { hardware }: LiveVm): Verdict {
+  const found = knob === 'field' ? hardware.declaredPorts : parseSlotCount(hardware.slotCount);
+  if (typeof found === 'number' && found >= value) return true;
+  return `the template asks for ${found ?? 'no number'} of ports, not for ${value}`;
 }
 
 function judgePlugged(goal: Extract<Goal, { kind: 'plugged' }>, layer: WatchedLayer, live: LiveVm): Verdict {

@@ -7,6 +7,7 @@ import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
 import type { Action, PlannedAttachment } from '../plan/model.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { Json, ObjectName } from '../vocabulary.ts';
+import { portEdit } from './port-patch.ts';
 
 /** An entry of `networks` or `interfaces`, with all its keys, known or not. */
 type Entry = { readonly [key: string]: Json };
@@ -55,6 +56,7 @@ const defaultModel = 'virtio';
  *   declared NIC would take away at the next start, so what runs is written out beside it.
  */
 export function editFor(action: Action, vm: KubeObject, vmi?: KubeObject): Edit {
+  if (action.kind === 'set-ports') return portEdit(action, vm);
   const template = readTemplate(vm);
   const draft: Draft = {
     networks: [...(template.networks ?? [])],
@@ -72,7 +74,12 @@ export function ownedNames(vm: KubeObject): readonly string[] {
   return readOwned(vm.metadata.annotations);
 }
 
-function carryOut(action: Action, template: Template, draft: Draft, vmi: KubeObject | undefined): string | undefined {
+function carryOut(
+  action: Exclude<Action, { kind: 'set-ports' }>,
+  template: Template,
+  draft: Draft,
+  vmi: KubeObject | undefined,
+): string | undefined {
   switch (action.kind) {
     case 'plug':
       keepAutomaticNetwork(template, draft, vmi);

@@ -59,7 +59,12 @@ function fieldsOf(target: ObjectName, live: LiveVm | undefined): Json {
     networks: new Map(),
     macs: new Map(),
   };
-  return readFields(target, state, { networks: [], macs: [], domain: false, hardware: false }, new Map()).fields;
+  return readFields(
+    target,
+    state,
+    { networks: [], macs: [], domain: false, hardware: false, portKnobs: false },
+    new Map(),
+  ).fields;
 }
 
 function brief(value: unknown): string {

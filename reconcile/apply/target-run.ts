@@ -36,9 +36,14 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
   }
 }
 
-/** A blocker of one attachment left its actions out of the plan; one of the VM forbids all, but for its port count. */
+/**
+ * A blocker of one attachment left its actions out of the plan; one of the VM forbids all. Of the two about ports,
+ * `port-count` stops nothing else, and `no-ports` left nothing in the plan but what gives the VM more of them.
+ */
 function blocksAll(blockers: readonly Blocker[]): boolean {
-  return blockers.some(({ attachment, code }) => attachment === undefined && code !== 'port-count');
+  return blockers.some(
+    ({ attachment, code }) => attachment === undefined && code !== 'port-count' && code !== 'no-ports',
+  );
 }
 
 class TargetRun {
@@ -193,7 +198,9 @@ class TargetRun {
     if (this.#outcomes.some(({ result }) => result === 'failed')) return 'failed';
     if (this.#hindrance !== undefined) return this.#hindrance.interrupted ? 'interrupted' : 'failed';
     if (this.#plan.blockers.length > 0) return 'blocked';
-    const staged = this.#plan.actions.some((action) => action.kind === 'edit-template' && action.staged);
+    const staged = this.#plan.actions.some(
+      (action) => (action.kind === 'edit-template' || action.kind === 'set-ports') && action.staged,
+    );
     return staged ? 'staged' : 'converged';
   }
 
@@ -220,6 +227,7 @@ function comesByMigration(action: Action, live: LiveVm): boolean {
       );
     case 'link':
     case 'edit-template':
+    case 'set-ports':
     case 'release':
       return false;
     default:

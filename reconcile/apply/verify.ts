@@ -5,7 +5,7 @@ import type { LiveVm } from '../live/model.ts';
 import type { Action, TargetPlan } from '../plan/model.ts';
 import type { Layer } from '../vocabulary.ts';
 import { domainObjection } from './domain-check.ts';
-import { type Goal, readLayers } from './layers.ts';
+import { type Goal, isOfTemplate, readLayers } from './layers.ts';
 import type { Run } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -80,8 +80,11 @@ export function finalGoals(
       goals.push({ kind: 'plugged', name, network: nic.network, state: nic.state });
     }
   }
+  for (const action of plan.actions) {
+    if (action.kind === 'set-ports') goals.push({ kind: 'ports', knob: action.knob, value: action.value });
+  }
   // What is judged in the template alone does not care where the VM runs.
-  return goals.every(({ kind }) => kind === 'in-template') ? goals : [{ kind: 'settled' }, ...goals];
+  return goals.every(isOfTemplate) ? goals : [{ kind: 'settled' }, ...goals];
 }
 
 function namesOf(action: Action): readonly string[] {
@@ -97,6 +100,8 @@ function namesOf(action: Action): readonly string[] {
     case 'swap':
     case 'follow':
       return [action.attachment];
+    case 'set-ports':
+      return [];
     default:
       return action satisfies never;
   }
@@ -112,8 +117,7 @@ function agreeing(goals: readonly Goal[], live: LiveVm | undefined): readonly La
 /** Undefined where the XML agrees, or where it can do without: VMI status has spoken for the domain. */
 async function objectionOfDomain(goals: readonly Goal[], live: LiveVm, run: Run): Promise<string | undefined> {
   const { domainXml } = run.options;
-  if (domainXml === 'never' || live.vmi === undefined || goals.every(({ kind }) => kind === 'in-template'))
-    return undefined;
+  if (domainXml === 'never' || live.vmi === undefined || goals.every(isOfTemplate)) return undefined;
   const deadline = Math.min(performance.now() + domainPatienceMs, run.deadlineFor(false));
   for (;;) {
     const reading = await readDomain(run.cluster, live);

@@ -2,9 +2,9 @@
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
 import { isStatus } from '../kube/failures.ts';
-import { daemonSets, kubevirts } from '../kube/resources.ts';
-import { fields, text } from '../systems/json-shape.ts';
-import { liveMigrateMethod } from '../systems/kubevirt-names.ts';
+import { daemonSets, kubevirts, virtualMachines } from '../kube/resources.ts';
+import { type Fields, fields, items, text } from '../systems/json-shape.ts';
+import { liveMigrateMethod, portCountField, sidecarGate } from '../systems/kubevirt-names.ts';
 import type { ClusterFacts, Delivery } from './model.ts';
 
 /** Labels that the manifests of the dynamic-networks controller and its distributions put on the DaemonSet. */
@@ -12,10 +12,54 @@ const controllerSelector = 'app in (dynamic-networks-controller,multus-dynamic-n
 /** Its name in the upstream manifest, for those who relabelled it. */
 const controllerName = 'dynamic-networks-controller-ds';
 
-/** Reads both; what the credentials may not see stays undefined or is assumed, and the evidence says so. */
-export async function readClusterFacts(cluster: Cluster): Promise<ClusterFacts> {
-  const [delivery, kubevirt] = await Promise.all([readDelivery(cluster), readKubevirt(cluster)]);
-  return { server: cluster.server, ...delivery, ...kubevirt };
+/**
+ * Reads all; what the credentials may not see stays undefined or is assumed, and the evidence says so.
+ * @param options `portField`: look whether VMs have a field for their number of ports, which only some plans need
+ */
+export async function readClusterFacts(
+  cluster: Cluster,
+  options: { readonly portField?: boolean } = {},
+): Promise<ClusterFacts> {
+  const [delivery, kubevirt, portField] = await Promise.all([
+    readDelivery(cluster),
+    readKubevirt(cluster),
+    options.portField === true ? readPortField(cluster) : undefined,
+  ]);
+  return { server: cluster.server, ...delivery, ...kubevirt, ...(portField === undefined ? {} : { portField }) };
+}
+
+/** The document of the group is large, so this is one request for all VMs of a run. */
+const openApiPath = `/openapi/v3/apis/${virtualMachines.group}/${virtualMachines.version}`;
+const devicesPath = ['spec', 'template', 'spec', 'domain', 'devices', portCountField] as const;
+
+async function readPortField(cluster: Cluster): Promise<boolean> {
+  try {
+    return hasPortField(await cluster.raw(openApiPath));
+  } catch (error) {
+    // Without the document the field can't be relied on; the other knobs remain.
+    if (isStatus(error, 403) || isStatus(error, 404)) return false;
+    throw error;
+  }
+}
+
+/** Whether an OpenAPI v3 document gives VirtualMachine the field. */
+export function hasPortField(document: unknown): boolean {
+  const schemas = fields(fields(fields(document).components).schemas);
+  const machines = Object.values(schemas).filter((schema) =>
+    items(fields(schema)['x-kubernetes-group-version-kind']).some((id) => fields(id).kind === virtualMachines.kind),
+  );
+  return machines.some((machine) => {
+    let schema: unknown = machine;
+    for (const key of devicesPath)
+      schema = resolved(fields(fields(resolved(schema, schemas)).properties)[key], schemas);
+    return schema !== undefined;
+  });
+}
+
+/** The schema that a reference stands for, alone or as the one of `allOf` that carries a default beside it. */
+function resolved(schema: unknown, schemas: Fields): unknown {
+  const target = text(fields(schema).$ref) ?? text(fields(items(fields(schema).allOf)[0]).$ref);
+  return target === undefined ? schema : schemas[target.replace('#/components/schemas/', '')];
 }
 
 type DeliveryFacts = Pick<ClusterFacts, 'delivery' | 'deliveryEvidence'>;
@@ -68,7 +112,7 @@ function judgeController(controller: Controller | undefined): DeliveryFacts {
   return { delivery, deliveryEvidence: `DaemonSet ${place}${count}` };
 }
 
-type KubevirtFacts = Pick<ClusterFacts, 'kubevirtVersion' | 'liveMigrateEnabled' | 'bindingPlugins'>;
+type KubevirtFacts = Pick<ClusterFacts, 'kubevirtVersion' | 'liveMigrateEnabled' | 'bindingPlugins' | 'sidecarGate'>;
 
 async function readKubevirt(cluster: Cluster): Promise<KubevirtFacts> {
   try {
@@ -89,6 +133,13 @@ function kubevirtFacts({ spec, status }: KubeObject): KubevirtFacts {
   return {
     ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }),
     liveMigrateEnabled: Array.isArray(methods) && methods.includes(liveMigrateMethod),
+    sidecarGate: hasGate(configuration, sidecarGate),
     bindingPlugins: Object.keys(fields(fields(fields(configuration).network).binding)).sort(),
   };
+}
+
+/** A gate is off unless it is listed, and where it is listed as disabled. */
+function hasGate(configuration: unknown, gate: string): boolean {
+  const { featureGates, disabledFeatureGates } = fields(fields(configuration).developerConfiguration);
+  return items(featureGates).includes(gate) && !items(disabledFeatureGates).includes(gate);
 }

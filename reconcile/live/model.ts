@@ -59,6 +59,8 @@ export interface HardwareFacts {
   readonly rootComplexAnnotation: boolean;
   readonly topologyVersion?: string;
   readonly slotCount?: string;
+  /** `domain.devices.numberPciPorts`, of a KubeVirt that has the field. */
+  readonly declaredPorts?: number;
 }
 
 export interface LiveVmi {
@@ -151,6 +153,13 @@ export interface ClusterFacts {
   readonly liveMigrateEnabled?: boolean;
   /** Registered binding plugins; undefined where the KubeVirt CR can't be read. */
   readonly bindingPlugins?: readonly string[];
+  /**
+   * The VM's schema has `domain.devices.numberPciPorts`. Undefined where nobody asked, as it takes the OpenAPI document
+   * of the group; false where that can't be read.
+   */
+  readonly portField?: boolean;
+  /** The feature gate Sidecar is on; undefined where the KubeVirt CR can't be read. */
+  readonly sidecarGate?: boolean;
 }
 
 export interface LiveState {

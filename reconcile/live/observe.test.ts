@@ -7,7 +7,7 @@ import type { Cluster, ExecResult, KubeObject } from '../kube/cluster.ts';
 import { connect } from '../kube/connect.ts';
 import { failureError } from '../kube/failures.ts';
 import { objectKey } from '../vocabulary.ts';
-import { readClusterFacts } from './cluster-facts.ts';
+import { hasPortField, readClusterFacts } from './cluster-facts.ts';
 import { readDomain, readDomains } from './domain.ts';
 import type { LiveVm } from './model.ts';
 import { observe } from './observe.ts';
@@ -214,7 +214,10 @@ test("KubeVirt's configuration, or nothing where it is hidden", async () => {
     metadata: { name: 'kubevirt', namespace: 'kubevirt' },
     spec: {
       workloadUpdateStrategy: { workloadUpdateMethods: ['LiveMigrate'] },
-      configuration: { network: { binding: { passt: {}, macvtap: {} } } },
+      configuration: {
+        network: { binding: { passt: {}, macvtap: {} } },
+        developerConfiguration: { featureGates: ['Sidecar', 'Other'] },
+      },
     },
     status: { observedKubeVirtVersion: 'v1.9.0' },
   };
@@ -227,13 +230,66 @@ test("KubeVirt's configuration, or nothing where it is hidden", async () => {
   assert.deepEqual(facts, {
     kubevirtVersion: 'v1.9.0',
     liveMigrateEnabled: true,
+    sidecarGate: true,
     bindingPlugins: ['macvtap', 'passt'],
   });
   const hidden = await readClusterFacts((await serve({ kubevirts: 403 })).cluster);
   assert.deepEqual(
-    [hidden.kubevirtVersion, hidden.liveMigrateEnabled, hidden.bindingPlugins],
-    Array(3).fill(undefined),
+    [hidden.kubevirtVersion, hidden.liveMigrateEnabled, hidden.bindingPlugins, hidden.sidecarGate],
+    Array(4).fill(undefined),
   );
+});
+
+test('a feature gate that is listed as disabled is off', async () => {
+  for (const [gates, on] of [
+    [{}, false],
+    [{ featureGates: ['Sidecar'], disabledFeatureGates: ['Sidecar'] }, false],
+    [{ featureGates: ['Sidecar'] }, true],
+  ] as const) {
+    const kubevirt = { metadata: { name: 'kubevirt' }, spec: { configuration: { developerConfiguration: gates } } };
+    assert.equal((await readClusterFacts((await serve({ kubevirts: [kubevirt] })).cluster)).sidecarGate, on);
+  }
+});
+
+test('the OpenAPI document is read where a number of ports is declared, and only there', async () => {
+  const { cluster, asked } = await serve({ virtualmachines: 403 });
+  const openApi = () => asked.filter((path) => path.startsWith('/openapi'));
+  assert.equal((await readClusterFacts(cluster)).portField, undefined);
+  assert.deepEqual(openApi(), []);
+  assert.equal((await readClusterFacts(cluster, { portField: true })).portField, false);
+  assert.deepEqual(openApi(), ['/openapi/v3/apis/kubevirt.io/v1']);
+  for (const status of [403, 404] as const) {
+    const hidden = (await serve({ v1: status })).cluster;
+    assert.equal((await readClusterFacts(hidden, { portField: true })).portField, false);
+  }
+});
+
+function machine(devices: object): object {
+  const nested = ['devices', 'domain', 'spec', 'template', 'spec'].reduce<object>(
+    (inner, key) => ({ type: 'object', properties: { [key]: inner } }),
+    devices,
+  );
+  return {
+    ...nested,
+    'x-kubernetes-group-version-kind': [{ group: 'kubevirt.io', kind: 'VirtualMachine', version: 'v1' }],
+  };
+}
+
+test('the field is found in the schema of a VirtualMachine, inline or by reference', () => {
+  const field = { properties: { numberPciPorts: { type: 'integer' } } };
+  const other = { ...machine(field), 'x-kubernetes-group-version-kind': [{ kind: 'VirtualMachineInstance' }] };
+  const reference = { $ref: '#/components/schemas/io.kubevirt.Devices' };
+  for (const [schemas, has] of [
+    [{ vm: machine(field) }, true],
+    [{ vm: machine({ properties: { interfaces: {} } }) }, false],
+    [{ vm: machine({}), vmi: other }, false],
+    [{ vm: machine(reference), 'io.kubevirt.Devices': field }, true],
+    [{ vm: machine({ allOf: [reference], default: {} }), 'io.kubevirt.Devices': field }, true],
+    [{}, false],
+  ] as const) {
+    assert.equal(hasPortField({ components: { schemas } }), has, JSON.stringify(schemas));
+  }
+  assert.equal(hasPortField('not found'), false);
 });
 
 const xml = "<domain type='kvm'><name>flow-08_web01</name><devices/></domain>";

@@ -18,6 +18,8 @@ export interface Wanted {
   readonly targets: readonly ObjectName[];
   /** NADs that the desired state refers to. */
   readonly networks?: readonly ObjectName[];
+  /** A number of ports is declared for one of them: look for the field that sets it. */
+  readonly portField?: boolean;
 }
 
 /**
@@ -55,7 +57,7 @@ export async function observe(
 ): Promise<LiveState> {
   const reader = new Reader(cluster, wanted, onEvent);
   const [facts, { vms, macs }, vmis, launchers, networks] = await Promise.all([
-    readClusterFacts(cluster),
+    readClusterFacts(cluster, wanted.portField === undefined ? {} : { portField: wanted.portField }),
     reader.vms(),
     reader.vmis(),
     reader.launchers(),

@@ -37,7 +37,7 @@ export function vmBlockers(context: VmContext): readonly Blocker[] {
       ),
     );
   }
-  if (vm.otherManagers.length > 0 && !vm.sharedOwnershipAcknowledged) found.push(sharedOwnership(vm));
+  if (vm.otherManagers.length > 0 && !vm.sharedOwnershipAcknowledged) found.push(sharedOwnership(context));
   const momentary = notNow(context);
   if (momentary !== undefined) found.push(momentary);
   return found;
@@ -86,11 +86,16 @@ const networksPath = '/spec/template/spec/networks';
 const interfacesPath = '/spec/template/spec/domain/devices/interfaces';
 /** Written by KubeVirt into the template of a running VM, so another owner of the template sees drift there too. */
 const topologyPath = '/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version';
+/** Written where a number of ports is declared. */
+const slotCountPath = '/spec/template/metadata/annotations/kubevirt.io~1pci-interface-slot-count';
 
-function sharedOwnership(vm: LiveVm): Blocker {
+function sharedOwnership({ vm, diff }: VmContext): Blocker {
   const managers = vm.otherManagers.toSorted((a, b) => (a.tool < b.tool ? -1 : 1));
   const who = managers.map(({ tool, evidence }) => `${tool} (${evidence})`).join(', ');
-  const ways = [...new Set(managers.map(wayOut))].join(' ');
+  const paths = [networksPath, interfacesPath, topologyPath];
+  if (diff.desired.pciePorts !== undefined) paths.push(slotCountPath);
+  const listed = `${paths.slice(0, -1).join(', ')} and ${paths.at(-1)}`;
+  const ways = [...new Set(managers.map((manager) => wayOut(manager, listed)))].join(' ');
   return blocker(
     'shared-ownership',
     undefined,
@@ -99,8 +104,7 @@ function sharedOwnership(vm: LiveVm): Blocker {
   );
 }
 
-function wayOut({ tool, evidence }: OtherManager): string {
-  const paths = `${networksPath}, ${interfacesPath} and ${topologyPath}`;
+function wayOut({ tool, evidence }: OtherManager, paths: string): string {
   if (tool === 'Argo CD') {
     return `In the Argo CD Application, list ${paths} under ignoreDifferences[].jsonPointers (group kubevirt.io, kind VirtualMachine) and add the sync option RespectIgnoreDifferences=true.`;
   }

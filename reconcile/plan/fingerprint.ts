@@ -21,6 +21,8 @@ export interface ReadScope {
   readonly domain: boolean;
   /** Ports were forecast, or their number is declared. */
   readonly hardware: boolean;
+  /** The number of ports is declared, and how to get them matters. */
+  readonly portKnobs: boolean;
 }
 
 /** The fields, with sorted keys, and their digest. */
@@ -42,6 +44,7 @@ export function readFields(
     pod: vm === undefined ? null : podFields(vm),
     domain: vm === undefined || !scope.domain ? null : domainFields(vm),
     hardware: vm === undefined || !scope.hardware ? null : hardwareFields(vm),
+    ...(scope.portKnobs ? { portKnobs: portKnobFields(live) } : {}),
     networks: Object.fromEntries(scope.networks.map((key) => [key, networkFields(live, key)])),
     macs: Object.fromEntries(
       scope.macs.map((mac) => [mac, (holders.get(mac) ?? []).map(({ vm: holder, nic }) => `${holder}/${nic}`)]),
@@ -53,6 +56,11 @@ export function readFields(
 /** Whether the plan of this VM rests on its domain XML, so that checking it needs the XML too. */
 export function restsOnDomainXml(target: TargetPlan): boolean {
   return scopeOf(target.read.fields).domain;
+}
+
+/** Whether the plan of this VM rests on how the cluster lets a VM have more ports. */
+export function restsOnPortKnobs(target: TargetPlan): boolean {
+  return scopeOf(target.read.fields).portKnobs;
 }
 
 /** The networks that the plan of a VM rests on, from its fields. */
@@ -118,6 +126,7 @@ function scopeOf(fields: Json): ReadScope {
     macs: keys('macs'),
     domain: part('domain') !== null,
     hardware: part('hardware') !== null,
+    portKnobs: part('portKnobs') !== null,
   };
 }
 
@@ -222,6 +231,10 @@ function hardwareFields(vm: LiveVm): Json {
     vmi: vmi === undefined ? null : facts(vmi.hardware),
     launcherVersion: vmi?.launcherVersion ?? null,
   };
+}
+
+function portKnobFields({ cluster }: LiveState): Json {
+  return { field: cluster.portField ?? false, sidecar: cluster.sidecarGate ?? null };
 }
 
 function networkFields(live: LiveState, key: string): Json {

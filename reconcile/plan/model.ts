@@ -58,15 +58,30 @@ export type Action =
       /** The VM runs: the edit takes effect at its next restart. */
       readonly staged: boolean;
     })
+  /** Writes what gives the VM its declared number of PCIe ports at its next start into its template. */
+  | (ActionBase & {
+      readonly kind: 'set-ports';
+      readonly knob: PortKnob;
+      /** What the knob is set to; no smaller value gives as many ports. One that is higher already stays. */
+      readonly value: number;
+      /** The VM runs: it takes effect at its next restart. */
+      readonly staged: boolean;
+    })
   /** Drops names from the ownership record of attachments that are gone. */
   | (ActionBase & { readonly kind: 'release'; readonly attachments: readonly string[] });
+
+/**
+ * Where KubeVirt reads a number of ports: the template annotation `kubevirt.io/pci-interface-slot-count`, whose value
+ * counts NIC slots, or the field `domain.devices.numberPciPorts` where the cluster's VMs have one.
+ */
+export type PortKnob = 'slot-count' | 'field';
 
 /** Why an action can't run. `code` is stable; docs/reference/blockers.md lists all. */
 export interface Blocker {
   readonly code: BlockerCode;
   /**
    * Only this attachment is blocked, the others of the VM go on. Undefined where the VM as a whole is meant: nothing is
-   * written for it (except `port-count`, which stops nothing else).
+   * written for it (except `port-count`, which stops nothing else, and `no-ports`, which lets `set-ports` pass).
    */
   readonly attachment?: string;
   readonly message: string;
@@ -124,6 +139,19 @@ export interface PlanPorts {
   }[];
 }
 
+/** The declared number of PCIe root ports of a VM that has fewer. */
+export interface PlanPortCount {
+  readonly declared: number;
+  /** `xml`: counted; `forecast`: computed from KubeVirt's formula, then `now` is the lower bound. */
+  readonly basis: 'xml' | 'forecast';
+  /** Of the running domain; of a stopped VM, what a start before this plan would give. */
+  readonly now: number;
+  /** What the next start gives after this plan: always a forecast, the lower bound. */
+  readonly afterRestart: number;
+  /** Devices that this next start moves to another PCI bus, by forecast, in the order of their buses. */
+  readonly moves: readonly { readonly device: string; readonly from: number; readonly to: number }[];
+}
+
 export type RunState = 'running' | 'stopped' | 'starting' | 'stopping' | 'migrating' | 'paused' | 'missing';
 
 export interface TargetPlan {
@@ -136,6 +164,7 @@ export interface TargetPlan {
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
+  readonly portCount?: PlanPortCount;
   /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */
   readonly unmanaged: readonly string[];
   /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */

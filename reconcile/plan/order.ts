@@ -10,6 +10,9 @@ type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
 type Draft = DistributiveOmit<Action, 'id' | 'after'>;
 type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, Key> : never;
 
+/** What of a `set-ports` is not its place in the plan. */
+export type SetPorts = Pick<Extract<Action, { kind: 'set-ports' }>, 'knob' | 'value' | 'staged'>;
+
 /**
  * The actions of one VM in the order of execution.
  *
@@ -19,10 +22,19 @@ type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, 
  * migration, all plugs share one. What only a restart brings is written last, as KubeVirt holds back other live
  * updates from then on.
  *
+ * A stopped VM gets its ports before its NICs, should it be started in between.
+ *
  * @param waiting names of attachments that wait for another VM: a stopped VM gives up what it gives up before it waits
  */
-export function orderActions(vm: ObjectName, steps: readonly Step[], waiting: ReadonlySet<string>): readonly Action[] {
+export function orderActions(
+  vm: ObjectName,
+  steps: readonly Step[],
+  waiting: ReadonlySet<string>,
+  setPorts?: SetPorts,
+): readonly Action[] {
+  const knob: Draft[] = setPorts === undefined ? [] : [{ kind: 'set-ports', ...setPorts }];
   const drafts: Draft[] = [
+    ...knob.filter(() => setPorts?.staged === false),
     ...follows(steps, 'swapped'),
     ...follows(steps, 'gone'),
     ...follows(steps, 'plugged'),
@@ -34,6 +46,7 @@ export function orderActions(vm: ObjectName, steps: readonly Step[], waiting: Re
     ...plugs(steps),
     ...of(steps, 'swap').map(({ name, from, to }): Draft => ({ kind: 'swap', attachment: name, from, to })),
     ...stagedEdits(steps),
+    ...knob.filter(() => setPorts?.staged === true),
   ];
   return drafts.map((draft, index): Action => ({ ...draft, id: `${objectKey(vm)}/${index + 1}`, after: [] }));
 }

@@ -55,6 +55,13 @@ const action = z.discriminatedUnion('kind', [
     remove: z.array(text),
     staged: z.boolean(),
   }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('set-ports'),
+    knob: z.enum(['slot-count', 'field']),
+    value: count,
+    staged: z.boolean(),
+  }),
   z.strictObject({ ...base, kind: z.literal('release'), attachments: z.array(text) }),
 ]);
 
@@ -116,6 +123,15 @@ const target = z.strictObject({
           }),
         )
         .exactOptional(),
+    })
+    .exactOptional(),
+  portCount: z
+    .strictObject({
+      declared: count,
+      basis: z.enum(['xml', 'forecast']),
+      now: count,
+      afterRestart: count,
+      moves: z.array(z.strictObject({ device: text, from: count, to: count })),
     })
     .exactOptional(),
   unmanaged: z.array(text),

@@ -7,10 +7,19 @@ import { attachmentOutcome, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
 import { type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
-import { type Action, type Blocker, type Note, type Plan, planVersion, type TargetPlan } from './model.ts';
+import {
+  type Action,
+  type Blocker,
+  type Note,
+  type Plan,
+  type PlanPortCount,
+  planVersion,
+  type TargetPlan,
+} from './model.ts';
 import { unmanagedNames, vmNotes } from './notes.ts';
-import { orderActions } from './order.ts';
-import { planPorts, portCountBlocker, portShortage } from './ports.ts';
+import { orderActions, type SetPorts } from './order.ts';
+import { portCountOutcome } from './port-count.ts';
+import { planPorts, portShortage } from './ports.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
 
 /** What a run may lay down over the settings of the repository. */
@@ -28,6 +37,8 @@ interface Draft {
   readonly steps: readonly Step[];
   /** Steps before a shortage of ports struck them out, for the port strip. */
   readonly wantedSteps: readonly Step[];
+  readonly setPorts?: SetPorts;
+  readonly portCount?: PlanPortCount;
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
 }
@@ -80,18 +91,34 @@ function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Dra
   const runState = runStateOf(vm);
   const context: VmContext = { diff, vm, runState, cluster: live.cluster, networks: live.networks, restart };
   const outcome = merge(diff.attachments.map((attachment) => attachmentOutcome(context, attachment)));
-  const writes = outcome.steps.some((step) => !isFree(step, outcome.steps)) || diff.attachments.some(wantsWrite);
+  // What a shortage of ports will strike out changes nothing of the next start.
+  const count = portCountOutcome(context, portShortage(context, outcome.steps) === undefined ? outcome.steps : []);
+  const writes =
+    count?.write !== undefined ||
+    outcome.steps.some((step) => !isFree(step, outcome.steps)) ||
+    diff.attachments.some(wantsWrite);
   const onVm = writes ? vmBlockers(context) : [];
   const eligible = onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps));
   const shortage = portShortage(context, eligible);
-  const ports = portCountBlocker(context);
-  const blockers = [...onVm, ...(shortage ? [shortage] : []), ...(ports ? [ports] : []), ...outcome.blockers];
+  // Where the VM as a whole is blocked, its number of ports is not touched either, and the blocker speaks for it.
+  const ports = count?.write !== undefined && onVm.length > 0 ? undefined : count;
+  const blockers = [...onVm, ...(shortage ? [shortage] : []), ...(ports?.blockers ?? []), ...outcome.blockers];
   const steps = shortage === undefined ? eligible : [];
   // Nothing is staged of what is not written.
   const notes = outcome.notes.filter(
     ({ code }) => code !== 'staged' || steps.some((step) => 'staged' in step && step.staged),
   );
-  return { diff, key, context, steps, wantedSteps: eligible, blockers, notes };
+  return {
+    diff,
+    key,
+    context,
+    steps,
+    wantedSteps: eligible,
+    ...(ports?.write === undefined ? {} : { setPorts: ports.write }),
+    ...(ports === undefined ? {} : { portCount: ports.portCount }),
+    blockers,
+    notes: [...notes, ...(ports?.notes ?? [])],
+  };
 }
 
 /**
@@ -114,10 +141,11 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
   const keep = (step: Step) => !(takesMac(step) && refused.has(step.name));
   const steps = draft.steps.filter(keep);
   const waiting = new Set(steps.map(({ name }) => name).filter((name) => ruling.waiting.has(`${key}/${name}`)));
-  const actions = orderActions(target, steps, waiting);
+  const actions = orderActions(target, steps, waiting, draft.setPorts);
   const wanted = draft.wantedSteps.filter(keep);
-  const ports =
-    context && planPorts(context, wanted, steps.length === 0 ? orderActions(target, wanted, waiting) : actions);
+  // A shortage of ports strikes the steps out; the strip still shows what they would take.
+  const struck = steps.length < wanted.length;
+  const ports = context && planPorts(context, wanted, struck ? orderActions(target, wanted, waiting) : actions);
   const forecast = ports?.ports.basis === 'forecast';
   const notes = context === undefined ? [] : [...draft.notes, ...vmNotes(context, forecast)];
   return {
@@ -126,10 +154,11 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
     position: { file: position.file, line: position.line, column: position.column },
     runState: runStateOf(context?.vm),
     differences: diff.attachments.flatMap(({ differences }) => differences),
-    actions: steps.length === 0 ? [] : (ports?.actions ?? actions),
+    actions: struck ? actions : (ports?.actions ?? actions),
     blockers: [...draft.blockers, ...refusals],
     notes,
     ...(ports === undefined ? {} : { ports: ports.ports }),
+    ...(draft.portCount === undefined ? {} : { portCount: draft.portCount }),
     unmanaged: context === undefined ? [] : unmanagedNames(context),
     draft,
   };
@@ -150,6 +179,7 @@ function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {
     macs: [...new Set(declared.flatMap(({ mac }) => (mac === undefined ? [] : [mac])))].sort(),
     domain: context?.vm.domain.kind === 'read',
     hardware: forecast || diff.desired.pciePorts !== undefined,
+    portKnobs: diff.desired.pciePorts !== undefined,
   };
 }
 
@@ -186,6 +216,7 @@ function takes(action: Action, name: string): boolean {
     case 'plug':
     case 'link':
     case 'swap':
+    case 'set-ports':
     case 'release':
       return false;
     default:

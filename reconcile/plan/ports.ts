@@ -4,7 +4,6 @@
  */
 import { activeVmi, runningVmi, traceNic } from '../diff/layers.ts';
 import type { LiveVm } from '../live/model.ts';
-import { annotations } from '../systems/kubevirt-names.ts';
 import { forecastFreePorts, portSchemes, rootPortsAtBoot, slotCountFor } from '../systems/kubevirt-ports.ts';
 import { countPorts, type PortCount, portPool } from '../systems/libvirt-ports.ts';
 import type { Action, Blocker, PlanPorts } from './model.ts';
@@ -133,7 +132,7 @@ function shortageRemedy(vm: LiveVm, short: number): string {
   return `${others}, or give it ${counted(base + short, 'port')}: ${moreRootPorts(vm, base + short)}`;
 }
 
-/** How a VM gets so many root ports, by KubeVirt's one knob for it. */
+/** How a VM gets so many root ports. */
 function moreRootPorts(vm: LiveVm, ports: number): string {
   const nics = vm.nics.filter((nic) => nic.state !== 'absent').length;
   const slots = slotCountFor(vm.hardware, nics, ports);
@@ -142,40 +141,7 @@ function moreRootPorts(vm: LiveVm, ports: number): string {
       ? `a restart alone gives it ${counted(rootPortsAtBoot(vm.hardware, nics), 'port')}.`
       : 'KubeVirt reserves no PCIe ports for its machine type, architecture or root-complex annotation.';
   }
-  return `annotate its template (spec.template.metadata.annotations) with ${annotations.pciSlotCount}: "${slots}" and restart it.`;
-}
-
-/**
- * The declared number of ports, where the VM has fewer: `port-count`. It says so and stops nothing else, since ports
- * are fixed when a VM starts.
- */
-export function portCountBlocker({ diff, vm, cluster }: VmContext): Blocker | undefined {
-  const wanted = diff.desired.pciePorts;
-  if (wanted === undefined) return undefined;
-  const found = rootPorts(vm);
-  if (found.count >= wanted) return undefined;
-  const schemes = portSchemes(activeVmi(vm)?.launcherVersion ?? cluster.kubevirtVersion);
-  const readsAnnotation = schemes.includes('v3');
-  const has = found.count === 0 ? 'no PCIe ports' : counted(found.count, 'PCIe port');
-  return blocker(
-    'port-count',
-    undefined,
-    `${vm.name} has ${has}${found.forecast ? ' by forecast' : ''}, ${counted(wanted, 'port')} ${wanted === 1 ? 'is' : 'are'} declared; ports are fixed when a VM starts`,
-    readsAnnotation
-      ? `To change that, ${moreRootPorts(vm, wanted)}`
-      : `Its KubeVirt has no knob for it: update KubeVirt to 1.6.4, 1.7.2, 1.8 or later, and lower pciePorts until then.`,
-  );
-}
-
-function rootPorts(vm: LiveVm): { readonly count: number; readonly forecast: boolean } {
-  if (runningVmi(vm) !== undefined && vm.domain.kind === 'read') {
-    return { count: countPorts(vm.domain.domain).ports.length, forecast: false };
-  }
-  const vmi = activeVmi(vm);
-  const nics = (vmi ?? vm).nics.filter((nic) => nic.state !== 'absent').length;
-  const hardware = vmi?.hardware ?? vm.hardware;
-  const schemes = vmi === undefined ? (['v3'] as const) : portSchemes(vmi.launcherVersion);
-  return { count: Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, nics, scheme))), forecast: true };
+  return `declare pciePorts: ${ports} with restart: stage, apply, and restart it.`;
 }
 
 export interface PortPlan {
@@ -247,6 +213,7 @@ function place(
       case 'link':
       case 'swap':
       case 'edit-template':
+      case 'set-ports':
       case 'release':
         return action;
       default:

@@ -1,7 +1,7 @@
 /** A plan as Markdown, for a comment in a pull request. */
 import type { Plan, TargetPlan } from '../plan/model.ts';
 import { planSummary } from './plan-text.ts';
-import { portStrip } from './port-strip.ts';
+import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
 import { describeAction, revision, runStateWords, sign, sourceName } from './words.ts';
 
@@ -28,6 +28,8 @@ function targetSection(target: TargetPlan): string {
     return fenced(`${mark === '~' ? '!' : mark} ${describeAction(action, target.target)}`);
   });
   if (target.ports !== undefined) lines.push(fenced(`# ${portStrip(target.ports, plain)}`));
+  if (target.portCount !== undefined)
+    lines.push(...portCountLines(target.portCount).map((line) => fenced(`# ${line}`)));
   for (const note of target.notes) lines.push(fenced(`# ${note.message}`));
   if (lines.length === 0) return '';
   const { namespace, name } = target.target;

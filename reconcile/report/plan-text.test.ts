@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TargetPlan } from '../plan/model.ts';
 import { sampleBlocked, samplePlan, samplePlug } from './fixtures/sample-plan.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planSummary, planText } from './plan-text.ts';
@@ -28,6 +29,49 @@ prod/full-0  running  vms/full-0.yaml:3
 # used  + this plan plugs  - this plan frees  . free  x not hot-pluggable
 Plan: 1 VM to change (1 plug, 1 unplug, 2 other changes), 1 VM blocked, 3 unchanged.
 `,
+  );
+});
+
+test('a declared number of ports: now, after the next start, and what moves', () => {
+  const target: TargetPlan = {
+    ...samplePlug,
+    actions: [{ kind: 'set-ports', id: 'prod/db-0/1', after: [], knob: 'slot-count', value: 19, staged: true }],
+    notes: [],
+    portCount: {
+      declared: 24,
+      basis: 'xml',
+      now: 9,
+      afterRestart: 24,
+      moves: Array.from({ length: 14 }, (_, index) => ({ device: `disk ${index}`, from: 7 + index, to: 22 + index })),
+    },
+  };
+  const { ports: _, ...bare } = target;
+  const text = planText(samplePlan([bare]), plain);
+  assert.match(
+    text,
+    /^ {2}~ set kubevirt\.io\/pci-interface-slot-count to 19 in the template \(takes effect at the next restart\)$/m,
+  );
+  assert.match(text, /^ {2}port count 24 declared, 9 now, 24 after the next start \(forecast\)$/m);
+  assert.match(
+    text,
+    /^ {2}PCI bus after the next start \(forecast\): disk 0 7 -> 22, .*disk 11 18 -> 33, and 2 more$/m,
+  );
+  const markdown = planMarkdown(samplePlan([bare]));
+  assert.match(markdown, /^! set kubevirt/m);
+  assert.match(markdown, /^# port count 24 declared/m);
+  const forecast = {
+    ...target.portCount,
+    declared: 24,
+    basis: 'forecast',
+    now: 9,
+    afterRestart: 24,
+    moves: [],
+  } as const;
+  assert.match(planText(samplePlan([{ ...bare, portCount: forecast }]), plain), /24 declared, 9 now \(forecast\), 24/);
+  const field = { kind: 'set-ports', id: 'prod/db-0/1', after: [], knob: 'field', value: 24, staged: false } as const;
+  assert.match(
+    planText(samplePlan([{ ...bare, actions: [field] }]), plain),
+    /set domain\.devices\.numberPciPorts to 24 in the template \(takes effect at the next start\)/,
   );
 });
 

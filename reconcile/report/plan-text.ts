@@ -1,6 +1,6 @@
 /** A plan for a terminal or a log. */
 import type { Action, Plan, TargetPlan } from '../plan/model.ts';
-import { portLegend, portStrip } from './port-strip.ts';
+import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, runStateWords, shortRevision, sign, sourceName } from './words.ts';
 
@@ -31,6 +31,8 @@ function targetLines(target: TargetPlan, style: Style): string[] {
   }
   for (const action of target.actions) lines.push(actionLine(action, target, style));
   if (target.ports !== undefined) lines.push(`  ${portStrip(target.ports, style)}`);
+  if (target.portCount !== undefined)
+    lines.push(...portCountLines(target.portCount).map((line) => `  ${printable(line)}`));
   for (const note of target.notes) lines.push(`  ${style.dim(`note: ${printable(note.message)}`)}`);
   return lines;
 }

@@ -1,5 +1,5 @@
 /** The PCIe ports of one VM as a strip of jacks, so that a plan shows where its NICs will sit. */
-import type { PlanPorts } from '../plan/model.ts';
+import type { PlanPortCount, PlanPorts } from '../plan/model.ts';
 import type { Style } from './style.ts';
 
 /** One character a port; the legend under a plan explains them. */
@@ -35,4 +35,19 @@ export function portStrip(ports: PlanPorts, style: Style): string {
     if (number > 0) parts.push(`${number} ${words}`);
   }
   return `ports [${strip}] ${parts.join(', ')}`;
+}
+
+/** So many devices that move are named; a fleet of disks is counted. */
+const movesShown = 12;
+
+/** `port count 24 declared, 8 now, 25 after a restart (forecast)`, and a line for the devices that then move. */
+export function portCountLines({ declared, basis, now, afterRestart, moves }: PlanPortCount): readonly string[] {
+  const today = basis === 'forecast' ? `${now} now (forecast)` : `${now} now`;
+  const lines = [`port count ${declared} declared, ${today}, ${afterRestart} after the next start (forecast)`];
+  if (moves.length > 0) {
+    const shown = moves.slice(0, movesShown).map(({ device, from, to }) => `${device} ${from} -> ${to}`);
+    const more = moves.length > movesShown ? `, and ${moves.length - movesShown} more` : '';
+    lines.push(`PCI bus after the next start (forecast): ${shown.join(', ')}${more}`);
+  }
+  return lines;
 }

@@ -1,6 +1,7 @@
 /** How actions, sources and VMs are put into words, the same in every output. */
 import type { SourceIdentity } from '../desired/model.ts';
 import type { Action, PlannedAttachment, RunState } from '../plan/model.ts';
+import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
 import type { ObjectName } from '../vocabulary.ts';
 
 /** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
@@ -36,6 +37,7 @@ export function sign(action: Action): '+' | '-' | '~' | '.' {
     case 'link':
     case 'swap':
     case 'edit-template':
+    case 'set-ports':
       return '~';
     case 'follow':
     case 'release':
@@ -81,6 +83,10 @@ export function describeAction(action: Action, vm: ObjectName): string {
       if (action.put.length > 0) parts.push(`put ${action.put.map((item) => attachmentWords(item, vm)).join('; ')}`);
       if (action.remove.length > 0) parts.push(`remove ${action.remove.join(', ')}`);
       return `edit the template: ${parts.join('; ')}${action.staged ? ' (takes effect at the next restart)' : ''}`;
+    }
+    case 'set-ports': {
+      const where = action.knob === 'field' ? portFieldPath : annotations.pciSlotCount;
+      return `set ${where} to ${action.value} in the template (takes effect at the next ${action.staged ? 'restart' : 'start'})`;
     }
     case 'release':
       return `drop the ownership record of ${action.attachments.join(', ')}`;

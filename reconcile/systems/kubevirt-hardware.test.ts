@@ -29,6 +29,12 @@ const spec = {
   },
 };
 
+test('a number of ports is read where it is one', () => {
+  const devices = (numberPciPorts: unknown) => hardwareFacts({ domain: { devices: { numberPciPorts } } }, {});
+  assert.equal(devices(24).declaredPorts, 24);
+  for (const other of [undefined, null, '24']) assert.equal(devices(other).declaredPorts, undefined);
+});
+
 test('devices, memory and annotations are read', () => {
   const marks = {
     'kubevirt.io/pci-interface-slot-count': '12',

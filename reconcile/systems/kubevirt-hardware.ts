@@ -1,6 +1,6 @@
 /** The hardware that a VM template or VMI asks for, as far as PCIe ports depend on it. */
-import { fields, items, present, text } from './json-shape.ts';
-import { annotations } from './kubevirt-names.ts';
+import { fields, items, numeric, present, text } from './json-shape.ts';
+import { annotations, portCountField } from './kubevirt-names.ts';
 import type { PortFacts } from './kubevirt-ports.ts';
 import { parseQuantity } from './quantity.ts';
 
@@ -22,6 +22,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
   const architecture = text(fields(spec).architecture);
   const topologyVersion = text(marks[annotations.pciTopologyVersion]);
   const slotCount = text(marks[annotations.pciSlotCount]);
+  const declaredPorts = numeric(devices[portCountField]);
   return {
     virtioDisks: items(devices.disks).filter(isVirtioDisk).length,
     hostDevices: items(devices.hostDevices).length,
@@ -37,6 +38,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
     ...(architecture === undefined ? {} : { architecture }),
     ...(topologyVersion === undefined ? {} : { topologyVersion }),
     ...(slotCount === undefined ? {} : { slotCount }),
+    ...(declaredPorts === undefined ? {} : { declaredPorts }),
   };
 }
 

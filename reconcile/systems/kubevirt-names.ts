@@ -111,6 +111,15 @@ export const annotations = {
   hookSidecars: 'hooks.kubevirt.io/hookSidecars',
 } as const;
 
+/** The topology version that KubeVirt itself pairs with a slot count; the count is read under any. */
+export const slotCountTopology = 'v2';
+/** Field of `domain.devices` for a number of ports; proposed, and in no release of KubeVirt up to v1.9. */
+export const portCountField = 'numberPciPorts';
+/** It, as people write it. */
+export const portFieldPath = `domain.devices.${portCountField}`;
+/** Feature gate of KubeVirt for hook sidecars. */
+export const sidecarGate = 'Sidecar';
+
 /** Labels by which launcher pods and VMIs are found. */
 export const labels = {
   /** `virt-launcher` on every launcher pod. */

@@ -87,6 +87,53 @@ test('what is not known widens the range', () => {
   assert.ok(nothing.min < boot.min && nothing.max >= boot.max);
 });
 
+test('root ports in all at a fresh start', () => {
+  const cases: readonly (readonly [string, Partial<PortFacts>, number, number, PortScheme, number])[] = [
+    ['small', {}, 1, 0, 'v3', 11],
+    ['large', { memoryBytes: 8 * GiB }, 1, 0, 'v3', 16],
+    ['v1 has the same, whatever the memory', { memoryBytes: 8 * GiB }, 1, 0, 'v1', 11],
+    ['v2, large', { memoryBytes: 8 * GiB }, 1, 0, 'v2', 16],
+    ['v2, exactly 2 GiB', { memoryBytes: 2 * GiB }, 1, 0, 'v2', 11],
+    ['no memory is told', { memoryBytes: 0 }, 1, 0, 'v3', 11],
+    ['slot count', { slotCount: '12' }, 1, 0, 'v3', 19],
+    ['slot count of a launcher that does not read it', { slotCount: '12' }, 1, 0, 'v2', 11],
+    ['slot count that is no number', { slotCount: 'x' }, 1, 0, 'v3', 11],
+    ['arm64', { architecture: 'arm64', machineType: 'virt' }, 1, 0, 'v3', 11],
+    ['no architecture is told', { architecture: '' }, 1, 0, 'v3', 11],
+    ['host devices and GPUs', { hostDevices: 1, gpus: 1 }, 1, 0, 'v3', 13],
+    ['no SCSI controller', { disableHotplug: true }, 1, 0, 'v3', 10],
+    ['no balloon, no rng', { balloon: false, rng: false }, 1, 0, 'v3', 9],
+    ['one conventional NIC: its bridge takes its port', {}, 1, 1, 'v3', 11],
+    ['two of them share the bridge', {}, 2, 2, 'v3', 11],
+    ['two others do not', {}, 2, 0, 'v3', 12],
+    ['and so does the watchdog', { watchdog: true }, 1, 1, 'v3', 11],
+    ['appended ports end at controller 31', { memoryBytes: 8 * GiB, virtioDisks: 20, slotCount: '1' }, 1, 0, 'v3', 31],
+    ['a slot count goes beyond', { slotCount: '40' }, 1, 0, 'v3', 47],
+    ['root complex', { rootComplexAnnotation: true }, 1, 0, 'v3', 0],
+    ['another machine', { machineType: 'pc-i440fx-rhel7.6.0' }, 1, 0, 'v3', 0],
+    ['another architecture', { architecture: 's390x' }, 1, 0, 'v3', 0],
+  ];
+  for (const [what, facts, count, conventional, scheme, ports] of cases) {
+    assert.equal(rootPortsAtBoot({ ...usual, ...facts }, { count, conventional }, scheme), ports, what);
+  }
+});
+
+test('the smallest slot count that reaches a number of ports', () => {
+  const cases: readonly (readonly [string, Partial<PortFacts>, number, number | undefined])[] = [
+    ['as many as it has', {}, 11, undefined],
+    ['one more', {}, 12, 5],
+    ['large', { memoryBytes: 8 * GiB }, 17, 10],
+    ['more than a slot count that is there', { slotCount: '12' }, 24, 17],
+    ['a slot count that is there reaches it', { slotCount: '40' }, 24, undefined],
+    ['a low one takes nothing away', { slotCount: '1' }, 11, undefined],
+    ['beyond controller 31', {}, 40, 33],
+    ['another machine', { machineType: 'pc' }, 24, undefined],
+  ];
+  for (const [what, facts, ports, slots] of cases) {
+    assert.equal(slotCountFor({ ...usual, ...facts }, 1, ports), slots, what);
+  }
+});
+
 test('schemes by launcher version', () => {
   const cases: readonly (readonly [string | undefined, readonly PortScheme[]])[] = [
     ['v0.59.2', ['v1']],

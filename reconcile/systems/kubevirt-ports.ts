@@ -28,6 +28,8 @@ export interface PortFacts {
   readonly topologyVersion?: string;
   /** Value of the slot-count annotation. */
   readonly slotCount?: string;
+  /** `domain.devices.numberPciPorts`, of a KubeVirt that has the field. */
+  readonly declaredPorts?: number;
 }
 
 /** How a launcher spreads the ports it reserves. */
@@ -172,21 +174,38 @@ function range(from: number, to: number): readonly number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }
 
+/** NICs at boot, by how many of them KubeVirt counts and where they sit. */
+export interface BootNics {
+  /** All entries of the VMI spec. */
+  readonly count: number;
+  /** Those that sit behind a bridge for conventional PCI, which takes one port for them all. */
+  readonly conventional: number;
+}
+
 /** PCIe root ports that a fresh start gives in all: taken by boot devices, or free. */
-export function rootPortsAtBoot(facts: PortFacts, nics: number, scheme: PortScheme = 'v3'): number {
+export function rootPortsAtBoot(facts: PortFacts, nics: number | BootNics, scheme: PortScheme = 'v3'): number {
   if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return 0;
-  const { placeholders, extra, spare, inUse } = portLayout(facts, nics, scheme);
-  return inUse - busZeroDevices + placeholders + extra + spare;
+  const { count, conventional } = typeof nics === 'number' ? { count: nics, conventional: 0 } : nics;
+  const { placeholders, extra, spare, inUse } = portLayout(facts, count, scheme);
+  return inUse - offPorts(facts, conventional) + placeholders + extra + spare;
+}
+
+/** Devices that KubeVirt counts and that take no root port of their own. */
+function offPorts(facts: PortFacts, conventionalNics: number): number {
+  const behindBridge = conventionalNics + (facts.watchdog ? 1 : 0);
+  return busZeroDevices + Math.max(0, behindBridge - 1);
 }
 
 /**
- * The slot count that gives a VM at least `ports` root ports in all at its next start. Undefined where its defaults
- * already do, and where no count can (another machine type, everything on the root complex).
+ * The slot count that gives a VM at least `ports` root ports in all at its next start, the smallest that does. Undefined
+ * where it gets as many as it is, and where no count can (another machine type, everything on the root complex).
  */
-export function slotCountFor(facts: PortFacts, nics: number, ports: number): number | undefined {
-  const { slotCount: _, ...defaults } = facts;
+export function slotCountFor(facts: PortFacts, nics: number | BootNics, ports: number): number | undefined {
   if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return undefined;
-  if (rootPortsAtBoot(defaults, nics) >= ports) return undefined;
-  const { inUse, spare } = portLayout(defaults, nics);
-  return nics + ports - (inUse - busZeroDevices) - spare;
+  if (rootPortsAtBoot(facts, nics) >= ports) return undefined;
+  const first = typeof nics === 'number' ? nics : nics.count;
+  // Each slot more gives a port more, or takes the place of one that would have been appended.
+  return range(first, first + ports).find(
+    (slots) => rootPortsAtBoot({ ...facts, slotCount: String(slots) }, nics) >= ports,
+  );
 }

@@ -57,8 +57,8 @@ export const permissions: readonly Permission[] = [
     resource: 'kubevirts',
     verbs: { plan: ['list'], apply: ['list'] },
     scope: 'cluster',
-    why: 'knows KubeVirt version, live migration and binding plugins',
-    without: 'ports are forecast less exactly',
+    why: 'knows KubeVirt version, live migration, binding plugins and whether hook sidecars are on',
+    without: 'ports are forecast less exactly, and a stopped VM does not get the `pciePorts` that it declares',
   },
   {
     group: '',

@@ -23,6 +23,7 @@ export function rbacPage(): string {
     ),
     '`plan` needs the first column alone, and so may run with credentials that can write nothing, as in a pull request. The exec column is optional for both: exec in a launcher pod is a strong right, since it can run any command there. `render`, `validate` and `inspect` need no cluster.',
     'Where a desired state names more than a few namespaces, patchpanel tries to list VMs, VMIs and pods of the whole cluster at once, and goes namespace by namespace where that is refused: namespaced bindings are enough.',
+    'Where a desired state declares `pciePorts`, patchpanel also reads `/openapi/v3/apis/kubevirt.io/v1`, to know whether VMs have a field for it. That path is no resource: the ClusterRole `system:discovery` opens it to every user who is authenticated. Without it the field is taken to be missing.',
     '## Roles',
     'Bind `patchpanel-cluster` by a ClusterRoleBinding. Bind `patchpanel-plan` or `patchpanel-apply`, and if you want `patchpanel-exec`, by a RoleBinding in each namespace with declared VMs. A namespace that only holds networks needs no more than `list` on network-attachment-definitions.',
     fenced('yaml', roles()),

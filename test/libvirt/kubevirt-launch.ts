@@ -115,6 +115,25 @@ export interface LaunchOptions {
 }
 
 /**
+ * Starts the domain of a VMI under this name with what a hook made of its XML, as a launcher does that reserves no ports
+ * of its own.
+ */
+export async function launchHooked(
+  lab: Lab,
+  name: string,
+  vmi: KubeObject,
+  hook: (xml: string) => string,
+): Promise<void> {
+  const devices = unplaced(launchDomain(vmi, { scheme: 'v1' }), 0);
+  for (const device of devices) {
+    if (device.kind === 'interface' && device.target !== undefined) lab.tap(device.target, device.mtu);
+  }
+  const diskFile = (target: string): string => lab.diskFile(`${name}-${target}`);
+  await lab.define(hook(sourceXml({ name, devices, serialFile: lab.serialFile(name), diskFile, linux: false })));
+  await lab.start(name, { paused: true });
+}
+
+/**
  * Defines and starts the domain of a VMI under this name, with the taps of its NICs.
  * @returns the sandbox's model of it
  */

@@ -3,12 +3,19 @@
  * libvirt then takes.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fields, items } from '../../reconcile/systems/json-shape.ts';
 import { hardwareFacts } from '../../reconcile/systems/kubevirt-hardware.ts';
+import { type BootNic, bootBuses, bootNics, liveBuses } from '../../reconcile/systems/kubevirt-layout.ts';
 import { annotations } from '../../reconcile/systems/kubevirt-names.ts';
 import { forecastFreePorts, type PortScheme, rootPortsAtBoot } from '../../reconcile/systems/kubevirt-ports.ts';
+import { rootPortHook } from '../../reconcile/systems/kubevirt-sidecar.ts';
 import { countPorts } from '../../reconcile/systems/libvirt-ports.ts';
 import { exhaust, exhaustModel } from './exhaust.ts';
-import { launch, type VmiWish, vmiOf } from './kubevirt-launch.ts';
+import { launch, launchHooked, type VmiWish, vmiOf } from './kubevirt-launch.ts';
 import { withLab } from './stage.ts';
 
 const test = withLab();
@@ -20,6 +27,11 @@ interface Case extends VmiWish {
 
 const everyScheme = ['v1', 'v2', 'v3'] as const;
 const slots = (count: number) => ({ [annotations.pciSlotCount]: String(count) });
+
+function interfaces(...models: readonly string[]): object {
+  const names = models.map((_, index) => (index === 0 ? 'default' : `net${index}`));
+  return { interfaces: models.map((model, index) => ({ name: names[index], bridge: {}, model })) };
+}
 
 const cases: readonly Case[] = [
   { title: 'small, as it comes', schemes: everyScheme },
@@ -33,6 +45,13 @@ const cases: readonly Case[] = [
   { title: 'a virtio tablet', devices: { inputs: [{ name: 'tablet', type: 'tablet', bus: 'virtio' }] } },
   { title: 'hot-plug of disks off', devices: { disableHotplug: true } },
   { title: 'no graphics', devices: { autoattachGraphicsDevice: false } },
+  { title: 'slot count for 24 ports', annotations: slots(17) },
+  { title: 'a conventional NIC', devices: interfaces('virtio', 'e1000', 'virtio') },
+  { title: 'conventional NICs first', devices: interfaces('e1000', 'rtl8139', 'virtio'), memory: '4Gi' },
+  {
+    title: 'a conventional NIC and a watchdog',
+    devices: { ...interfaces('virtio', 'e1000'), watchdog: { name: 'dog' } },
+  },
   { title: 'slot count 9', annotations: slots(9) },
   { title: 'slot count 18', annotations: slots(18) },
   { title: 'slot count 0, large', annotations: slots(0), memory: '4Gi' },
@@ -49,12 +68,19 @@ for (const [number, wish] of cases.entries()) {
     test(`${wish.title}, ports by ${scheme}`, async (lab, context) => {
       const vmi = vmiOf(wish);
       const facts = hardwareFacts(vmi.spec, vmi.metadata.annotations);
-      const nics = 1 + (wish.nics ?? 0);
+      const boot = items(fields(fields(fields(vmi.spec).domain).devices).interfaces).map((nic): BootNic => {
+        const { name, model } = fields(nic);
+        return { name: String(name), sriov: false, model: String(model) };
+      });
+      const nics = boot.length;
       const name = `k${number}${scheme}`;
       try {
         const model = await launch(lab, name, vmi, { scheme });
-        const counted = countPorts(await lab.domain(name));
-        assert.equal(counted.ports.length, rootPortsAtBoot(facts, nics, scheme), 'ports in all');
+        const domain = await lab.domain(name);
+        const counted = countPorts(domain);
+        assert.equal(counted.ports.length, rootPortsAtBoot(facts, bootNics(boot), scheme), 'ports in all');
+        const buses = [...(bootBuses(facts, boot, scheme) ?? [])].filter(([key]) => !key.startsWith('placeholder'));
+        assert.deepEqual([...liveBuses(domain)].sort(), buses.sort(), 'the bus of each device');
         const forecast = forecastFreePorts(facts, { nics, bootNics: nics, launcherVersion: launchers[scheme] });
         assert.equal(counted.free, forecast.expected, 'free ports, the start and the launcher known');
         assert.ok(forecast.min <= counted.free && counted.free <= forecast.max);
@@ -70,6 +96,22 @@ for (const [number, wish] of cases.entries()) {
     });
   }
 }
+
+test('the hook script gives a domain its ports where KubeVirt gives none', async (lab) => {
+  const { lines, key } = rootPortHook({ name: 'web' }, 24);
+  const folder = await mkdtemp(join(tmpdir(), 'patchpanel-hook-'));
+  try {
+    const script = join(folder, key);
+    await writeFile(script, `${lines.join('\n')}\n`);
+    const hook = (xml: string) =>
+      execFileSync('/bin/sh', [script, '--vmi', '{}', '--domain', xml], { encoding: 'utf8' });
+    await launchHooked(lab, 'hooked', vmiOf({ nics: 1 }), hook);
+    assert.equal(countPorts(await lab.domain('hooked')).ports.length, 24);
+    await lab.remove('hooked');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
 
 test('forecasts', async (_lab, context) => {
   context.diagnostic(`${agreed} of ${total} starts by KubeVirt's rules were forecast port by port`);
