@@ -71,7 +71,7 @@ export const errorTable = {
     exit: badInput,
     retryable: false,
     when: 'The repository, a file, or the number of files exceeds the limit.',
-    remedy: 'Point --path at the desired state, or raise the limit named in the message.',
+    remedy: 'Point --path at the desired state, or split it; docs/reference/desired-state.md lists the limits.',
   },
   'source/unsafe-path': {
     exit: badInput,

@@ -82,6 +82,7 @@ test('an empty plan says that there is nothing to do', () => {
 
 test('text from a cluster can not move the cursor or forge a line', () => {
   assert.equal(printable('a\u001b[2Jb\nc\u2028d'), 'a\\u001b[2Jb\\u000ac\\u2028d');
+  assert.equal(printable('a\u202eb\u200bc'), 'a\\u202eb\\u200bc');
 });
 
 test('Markdown has blockers on top, a row a VM, and a folded diff', () => {

@@ -41,11 +41,11 @@ export function wantsColour(
 
 /**
  * Text from a cluster or a repository, made safe for a terminal and a log: control characters, which could move the
- * cursor or forge a line, are shown as escapes.
+ * cursor or forge a line, and marks that are not seen or turn the direction of the text are shown as escapes.
  */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }
