@@ -1,8 +1,8 @@
 /** Desired and live states for tests: a VM whose layers all agree, from which a case departs in what it is about. */
+
 import type { DesiredAttachment, DesiredState, DesiredTarget, Settings } from '../reconcile/desired/model.ts';
 import type {
   ClusterFacts,
-  HardwareFacts,
   LiveBinding,
   LiveNetwork,
   LiveState,
@@ -12,6 +12,7 @@ import type {
   StatusNic,
 } from '../reconcile/live/model.ts';
 import { nicAlias, podInterfaceName } from '../reconcile/systems/kubevirt-names.ts';
+import type { PortFacts } from '../reconcile/systems/kubevirt-ports.ts';
 import type { DomainNic, LiveDomain } from '../reconcile/systems/libvirt-domain.ts';
 import type { LinkState, ObjectName } from '../reconcile/vocabulary.ts';
 
@@ -34,13 +35,13 @@ export interface VmOptions {
   readonly ports?: number;
   /** False: nobody read the domain XML. */
   readonly xml?: boolean;
-  readonly hardware?: Partial<HardwareFacts>;
+  readonly hardware?: Partial<PortFacts>;
   /** Changes to the finished VM. */
   readonly vm?: Partial<LiveVm>;
   readonly vmi?: Partial<LiveVmi>;
 }
 
-export const hardware: HardwareFacts = {
+export const hardware: PortFacts = {
   memoryBytes: 1024 ** 3,
   machineType: 'q35',
   architecture: 'amd64',

@@ -1,5 +1,6 @@
 /** The live state: what the cluster says of each VM, layer by layer, reduced to the fields that planning needs. */
 
+import type { PortFacts } from '../systems/kubevirt-ports.ts';
 import type { LiveDomain } from '../systems/libvirt-domain.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
@@ -41,28 +42,6 @@ export interface Condition {
   readonly message?: string;
 }
 
-/** What a forecast of PCIe ports needs of a VM template or VMI spec (see systems/kubevirt-ports.ts). */
-export interface HardwareFacts {
-  readonly memoryBytes?: number;
-  readonly machineType?: string;
-  readonly architecture?: string;
-  /** Disks on the virtio bus, each a PCIe device. */
-  readonly virtioDisks: number;
-  readonly hostDevices: number;
-  readonly gpus: number;
-  readonly virtioInputs: number;
-  readonly watchdog: boolean;
-  readonly rng: boolean;
-  /** `autoattachMemBalloon`; true where unset. */
-  readonly balloon: boolean;
-  readonly disableHotplug: boolean;
-  readonly rootComplexAnnotation: boolean;
-  readonly topologyVersion?: string;
-  readonly slotCount?: string;
-  /** `domain.devices.numberPciPorts`, of a KubeVirt that has the field. */
-  readonly declaredPorts?: number;
-}
-
 export interface LiveVmi {
   readonly uid: string;
   readonly resourceVersion: string;
@@ -74,7 +53,7 @@ export interface LiveVmi {
   readonly conditions: readonly Condition[];
   /** `status.migrationState` is there and neither completed nor failed. */
   readonly migrating: boolean;
-  readonly hardware: HardwareFacts;
+  readonly hardware: PortFacts;
   /** `status.launcherContainerImageVersion` or the like, such as `v1.9.0`, where known. */
   readonly launcherVersion?: string;
 }
@@ -121,7 +100,7 @@ export interface LiveVm extends ObjectName {
   /** Name of the VirtualMachinePool that owns the VM. */
   readonly pool?: string;
   readonly conditions: readonly Condition[];
-  readonly hardware: HardwareFacts;
+  readonly hardware: PortFacts;
   readonly vmi?: LiveVmi;
   readonly pod?: LivePod;
   readonly domain: DomainReading;

@@ -4,8 +4,9 @@
  */
 import deepDiff from 'deep-diff';
 import { activeVmi, runningVmi } from '../diff/layers.ts';
-import type { HardwareFacts, LiveState, LiveVm, LiveVmi, SpecNic, StatusNic } from '../live/model.ts';
+import type { LiveState, LiveVm, LiveVmi, SpecNic, StatusNic } from '../live/model.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
+import type { PortFacts } from '../systems/kubevirt-ports.ts';
 import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { runStateOf } from './eligibility.ts';
@@ -224,7 +225,7 @@ function domainFields(vm: LiveVm): Json {
 }
 
 function hardwareFields(vm: LiveVm): Json {
-  const facts = (hardware: HardwareFacts): Json => ({ ...hardware });
+  const facts = (hardware: PortFacts): Json => ({ ...hardware });
   const vmi = activeVmi(vm);
   return {
     vm: facts(vm.hardware),

@@ -4,7 +4,7 @@
  * restarts a VM, and nothing lowers what somebody set higher.
  */
 import { activeVmi, runningVmi } from '../diff/layers.ts';
-import type { ClusterFacts, HardwareFacts, LiveVm, SpecNic } from '../live/model.ts';
+import type { ClusterFacts, LiveVm, SpecNic } from '../live/model.ts';
 import {
   type BootNic,
   type BusLayout,
@@ -15,6 +15,7 @@ import {
 } from '../systems/kubevirt-layout.ts';
 import { annotations, portFieldPath, sidecarGate } from '../systems/kubevirt-names.ts';
 import {
+  type PortFacts,
   type PortScheme,
   parseSlotCount,
   portSchemes,
@@ -37,7 +38,7 @@ export interface PortCountOutcome {
 
 /** What a start would find: the template, and how the launcher of that start may spread ports. */
 interface NextStart {
-  readonly hardware: HardwareFacts;
+  readonly hardware: PortFacts;
   readonly nics: readonly BootNic[];
   readonly schemes: readonly PortScheme[];
 }
@@ -152,7 +153,7 @@ function portsAt({ hardware, nics, schemes }: NextStart): number {
   return Math.max(ports, hardware.declaredPorts ?? 0);
 }
 
-function withKnob(hardware: HardwareFacts, write: SetPorts | undefined): HardwareFacts {
+function withKnob(hardware: PortFacts, write: SetPorts | undefined): PortFacts {
   if (write === undefined) return hardware;
   return write.knob === 'field'
     ? { ...hardware, declaredPorts: write.value }

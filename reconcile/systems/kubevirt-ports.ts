@@ -21,6 +21,7 @@ export interface PortFacts {
   readonly virtioInputs: number;
   readonly watchdog: boolean;
   readonly rng: boolean;
+  /** `autoattachMemBalloon`; true where unset. */
   readonly balloon: boolean;
   /** Without it the domain has a SCSI controller, which takes a port. */
   readonly disableHotplug: boolean;
