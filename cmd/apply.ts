@@ -45,7 +45,8 @@ Exit code 0: every layer agrees; 4: something is blocked; 5: some VMs failed; 7:
 
 Examples:
   patchpanel apply https://git.example.com/net/vms.git --ref main
-  patchpanel plan . -o json > plan.json && patchpanel apply plan.json
+  patchpanel plan . -o json > plan.json    # exit 2: there are changes
+  patchpanel apply plan.json
 `,
     )
     .action(async (source: string, flags: ApplyFlags) => {

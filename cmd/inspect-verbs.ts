@@ -33,7 +33,7 @@ export function addInspect(program: Command, exit: Exit): void {
       'after',
       `
 Examples:
-  kubectl exec POD -c compute -- virsh dumpxml prod_db-0 | patchpanel inspect ports
+  kubectl exec -n prod POD -c compute -- virsh dumpxml prod_db-0 | patchpanel inspect ports
   virsh dumpxml web | patchpanel inspect ports --model e1000 -o json
 `,
     )
@@ -54,7 +54,7 @@ Examples:
       'after',
       `
 Example:
-  kubectl get pod POD -o jsonpath='{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}' |
+  kubectl get pod -n prod POD -o jsonpath='{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}' |
     patchpanel inspect networks --namespace prod
 `,
     )
@@ -71,7 +71,7 @@ Example:
       'after',
       `
 Example:
-  kubectl get pod POD -o jsonpath='{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}' |
+  kubectl get pod -n prod POD -o jsonpath='{.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}' |
     patchpanel inspect status
 `,
     )

@@ -339,8 +339,8 @@ export const errorTable = {
   'apply/lock-held': {
     exit: lockHeld,
     retryable: true,
-    when: 'Another run holds the lock.',
-    remedy: 'Wait for it, or see who holds it in the message.',
+    when: 'Reserved: another run holds a lock. This version takes none; the second of two runs follows what the first began.',
+    remedy: 'Wait for the other run.',
   },
   'apply/timeout': {
     exit: partlyFailed,

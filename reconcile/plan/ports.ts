@@ -129,7 +129,7 @@ function shortageRemedy(vm: LiveVm, short: number): string {
   const total = vm.domain.kind === 'read' ? countPorts(vm.domain.domain).ports.length : undefined;
   const base =
     total ?? Math.min(...portSchemes(vmi.launcherVersion).map((scheme) => rootPortsAtBoot(vmi.hardware, nics, scheme)));
-  return `${others}, or give it ${counted(base + short, 'port')}: ${moreRootPorts(vm, base + short)}`;
+  return `${others}, or ${moreRootPorts(vm, base + short)}`;
 }
 
 /** How a VM gets so many root ports. */
@@ -138,8 +138,8 @@ function moreRootPorts(vm: LiveVm, ports: number): string {
   const slots = slotCountFor(vm.hardware, nics, ports);
   if (slots === undefined) {
     return rootPortsAtBoot(vm.hardware, nics) >= ports
-      ? `a restart alone gives it ${counted(rootPortsAtBoot(vm.hardware, nics), 'port')}.`
-      : 'KubeVirt reserves no PCIe ports for its machine type, architecture or root-complex annotation.';
+      ? `restart it: it then starts with ${counted(rootPortsAtBoot(vm.hardware, nics), 'PCIe port')}, which is enough.`
+      : 'change its machine type, architecture or root-complex annotation, for which KubeVirt reserves no PCIe ports.';
   }
   return `declare pciePorts: ${ports} with restart: stage, apply, and restart it.`;
 }

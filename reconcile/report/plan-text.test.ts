@@ -26,7 +26,7 @@ prod/full-0  running  vms/full-0.yaml:3
   ! blocked (no-ports) full-0 has no free PCIe port, 1 is needed
       Unplug a NIC, or declare pciePorts.
 
-# used  + this plan plugs  - this plan frees  . free  x not hot-pluggable
+ports: # used  + to be used  - to be freed  . free  x not hot-pluggable
 Plan: 1 VM to change (1 plug, 1 unplug, 2 other changes), 1 VM blocked, 3 unchanged.
 `,
   );

@@ -5,7 +5,7 @@ import type { Style } from './style.ts';
 /** One character a port; the legend under a plan explains them. */
 const jacks = { used: '#', freed: '-', taken: '+', free: '.', 'not-hotpluggable': 'x' } as const;
 
-export const portLegend = '# used  + this plan plugs  - this plan frees  . free  x not hot-pluggable';
+export const portLegend = 'ports: # used  + to be used  - to be freed  . free  x not hot-pluggable';
 
 /** `ports [##+..] 2 used, 1 to be used, 2 free`. */
 export function portStrip(ports: PlanPorts, style: Style): string {
