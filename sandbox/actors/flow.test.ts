@@ -39,10 +39,29 @@ function readRecordings(folder: string): readonly Recording[] {
 /** Replays mostly wait for the sandbox to fall silent, so several go side by side. */
 const sideBySide = 4;
 
+/**
+ * Actors race, as the recorded controllers do: on a busy machine a condition that lasts some milliseconds is seen or missed
+ * otherwise than on the day of the recording. A rule that is wrong differs every time.
+ */
+const attempts = 4;
+
+/** What differs in each of several replays; empty as soon as one agrees. */
+async function lastingDifferences(
+  recording: Recording,
+  compare: (recording: Recording, played: Awaited<ReturnType<typeof replay>>) => readonly string[],
+): Promise<readonly string[]> {
+  let found: readonly string[] = [];
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    found = compare(recording, await replay(recording));
+    if (found.length === 0) return found;
+  }
+  return found;
+}
+
 describe('the sandbox does as recorded', { concurrency: sideBySide }, () => {
   for (const recording of readRecordings(join(import.meta.dirname, 'fixtures', 'flow'))) {
     it(recording.scenario, async () => {
-      assert.deepEqual(differences(recording, await replay(recording)), []);
+      assert.deepEqual(await lastingDifferences(recording, differences), []);
     });
   }
 });
@@ -56,8 +75,7 @@ test('every recording but those listed agrees', { skip: cases === undefined }, a
   const work = async (): Promise<void> => {
     for (let recording = waiting.pop(); recording !== undefined; recording = waiting.pop()) {
       const known = disagreeing[recording.scenario];
-      const played = await replay(recording);
-      const found = known === undefined ? differences(recording, played) : answerDifferences(recording, played);
+      const found = await lastingDifferences(recording, known === undefined ? differences : answerDifferences);
       if (found.length > 0) wrong.push(`${recording.scenario}: ${found.join('\n  ')}`);
       else if (known === undefined) agreeing += 1;
     }
