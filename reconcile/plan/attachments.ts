@@ -301,9 +301,10 @@ function swapOutcome(
   const { name } = wanted;
   const blockers = [...networkBlockers(context, name, wanted.network, 'plug')];
   // A NIC that never reached its pod is plugged into the new network at once, with no migration.
-  if (traces.inMultus || traces.inDomain) blockers.push(...migrationBlockers(context, name));
+  const pending = !traces.inMultus && !traces.inDomain;
+  if (!pending) blockers.push(...migrationBlockers(context, name));
   if (blockers.length > 0) return blockedBy(...blockers);
-  return taking({ kind: 'swap', name, from, to: wanted.network });
+  return taking({ kind: 'swap', name, from, to: wanted.network, pending, port: !traces.inDomain });
 }
 
 /** `mac 02:..:01 must become 02:..:02` for each field, the outermost layer once. */

@@ -1,8 +1,30 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blue, checkRows, codes, fast, green, own, planVm, red, steps, withVmi } from '../../test/plan-cases.ts';
-import { byMigration, network, runningVm, statusNic } from '../../test/vm-builder.ts';
+import {
+  blue,
+  checkRows,
+  codes,
+  fast,
+  green,
+  own,
+  planVm,
+  red,
+  steps,
+  withPod,
+  withVmi,
+} from '../../test/plan-cases.ts';
+import { byMigration, domainOf, network, runningVm, statusNic } from '../../test/vm-builder.ts';
+import { podInterfaceName } from '../systems/kubevirt-names.ts';
 import type { TargetPlan } from './model.ts';
+
+/** Blue asks for a network that can't be had, so red, behind it, does not come either; grey is there. */
+const hanging = withPod(
+  withVmi(
+    { ...runningVm([blue, red, { name: 'grey' }], own('blue', 'grey')), domain: runningVm([{ name: 'grey' }]).domain },
+    { status: [statusNic({ name: 'grey' })] },
+  ),
+  { status: [{ name: 'prod/grey-net', interface: podInterfaceName('grey') }] },
+);
 
 test('order within a VM', () => {
   const everything = runningVm([red, { ...green, network: 'old-net' }, { name: 'grey' }], own('red'));
@@ -63,7 +85,28 @@ test('order within a VM', () => {
       options: { restart: 'stage' },
       actions: ['follow blue plugged', 'link red down', 'edit +red staged'],
     },
+    {
+      what: 'a swap that mends a plug which hangs first of all: the controller does nothing else until then',
+      wanted: [{ ...blue, network: 'new-net' }, red, green],
+      vm: hanging,
+      actions: [
+        'swap blue blue-net>new-net',
+        'follow red plugged',
+        'unplug grey in-place',
+        'release grey',
+        'plug green in-place',
+      ],
+    },
   ]);
+});
+
+test('a plug that hangs still takes its port once it is mended', () => {
+  const wanted = [{ ...blue, network: 'new-net' }, red, { name: 'grey' }];
+  const target = planVm(wanted, hanging);
+  assert.deepEqual(target.ports?.needed, 2);
+  assert.ok(hanging.domain.kind === 'read');
+  const full = { ...hanging, domain: { ...hanging.domain, domain: domainOf([{ name: 'grey' }], 3) } };
+  assert.deepEqual(codes(planVm(wanted, full)), ['no-ports']);
 });
 
 test('a staged edit leaves the network to the swap before it', () => {

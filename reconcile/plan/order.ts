@@ -16,7 +16,8 @@ export type SetPorts = Pick<Extract<Action, { kind: 'set-ports' }>, 'knob' | 'va
 /**
  * The actions of one VM in the order of execution.
  *
- * What is in flight ends first. A swap never shares a write, or a moment, with a plug or unplug: KubeVirt would put the
+ * What is in flight ends first; before it, the swap that mends a plug which hangs: the dynamic-networks controller adds in
+ * the order of the annotation and stops at the first failure, so nothing else comes or goes until then. A swap never shares a write, or a moment, with a plug or unplug: KubeVirt would put the
  * new network on the old interface. Unplugs come before plugs, so that ports, names and addresses are free. In place,
  * NICs are plugged one at a time in declared order, so that PCI addresses are in that order; where each change costs a
  * migration, all plugs share one. What only a restart brings is written last, as KubeVirt holds back other live
@@ -35,6 +36,7 @@ export function orderActions(
   const knob: Draft[] = setPorts === undefined ? [] : [{ kind: 'set-ports', ...setPorts }];
   const drafts: Draft[] = [
     ...knob.filter(() => setPorts?.staged === false),
+    ...swaps(steps, true),
     ...follows(steps, 'swapped'),
     ...follows(steps, 'gone'),
     ...follows(steps, 'plugged'),
@@ -44,7 +46,7 @@ export function orderActions(
     ...follows(steps, 'link'),
     ...of(steps, 'link').map(({ name, state }): Draft => ({ kind: 'link', attachment: name, state })),
     ...plugs(steps),
-    ...of(steps, 'swap').map(({ name, from, to }): Draft => ({ kind: 'swap', attachment: name, from, to })),
+    ...swaps(steps, false),
     ...stagedEdits(steps),
     ...knob.filter(() => setPorts?.staged === true),
   ];
@@ -59,6 +61,12 @@ function follows(steps: readonly Step[], until: StepOf<'follow'>['until']): read
   return of(steps, 'follow')
     .filter((step) => step.until === until)
     .map(({ name }): Draft => ({ kind: 'follow', attachment: name, until }));
+}
+
+function swaps(steps: readonly Step[], pending: boolean): readonly Draft[] {
+  return of(steps, 'swap')
+    .filter((step) => step.pending === pending)
+    .map(({ name, from, to }): Draft => ({ kind: 'swap', attachment: name, from, to }));
 }
 
 function unplugs(steps: readonly Step[]): readonly Draft[] {

@@ -55,19 +55,17 @@ interface Demand {
 function demandOf(vm: LiveVm, steps: readonly Step[]): Demand {
   let [needed, freed, arriving, conventional] = [0, 0, 0, 0];
   for (const step of steps) {
-    if (step.kind === 'plug' && step.port) {
-      if (isConventional(vm, step.attachment.model)) conventional += 1;
-      else needed += 1;
-    }
-    if (step.kind === 'unplug' && step.port && givesRootPort(vm, step.name)) freed += 1;
-    if (step.kind === 'follow' && step.port) {
-      const conventionalNic = isConventional(vm, vm.nics.find(({ name }) => name === step.name)?.model);
-      if (step.until === 'gone' && givesRootPort(vm, step.name)) freed += 1;
-      if (step.until === 'plugged' && !conventionalNic) {
+    if (!('port' in step && step.port)) continue;
+    const isPlug = step.kind === 'plug';
+    if (step.kind === 'unplug' || (step.kind === 'follow' && step.until === 'gone')) {
+      if (givesRootPort(vm, step.name)) freed += 1;
+    } else if (isPlug || step.kind === 'swap' || step.until === 'plugged') {
+      const model = isPlug ? step.attachment.model : vm.nics.find(({ name }) => name === step.name)?.model;
+      if (isConventional(vm, model)) conventional += 1;
+      else {
         needed += 1;
-        arriving += 1;
+        arriving += isPlug ? 0 : 1;
       }
-      if (step.until === 'plugged' && conventionalNic) conventional += 1;
     }
   }
   return { needed, freed, arriving, conventional };
@@ -210,8 +208,10 @@ function place(
           ? { ...action, ports: Object.fromEntries(taken) }
           : action;
       }
-      case 'link':
       case 'swap':
+        if (moves.has(`swap ${action.attachment}`)) take(action.attachment);
+        return action;
+      case 'link':
       case 'edit-template':
       case 'set-ports':
       case 'release':

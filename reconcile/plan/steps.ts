@@ -23,7 +23,15 @@ export type Step =
       readonly delivery: Delivery;
       readonly port: boolean;
     }
-  | { readonly kind: 'swap'; readonly name: string; readonly from: ObjectName; readonly to: ObjectName }
+  | {
+      readonly kind: 'swap';
+      readonly name: string;
+      readonly from: ObjectName;
+      readonly to: ObjectName;
+      /** It never reached its pod: the swap mends a plug that hangs. */
+      readonly pending: boolean;
+      readonly port: boolean;
+    }
   | { readonly kind: 'put'; readonly name: string; readonly attachment: PlannedAttachment; readonly staged: boolean }
   | { readonly kind: 'remove'; readonly name: string; readonly staged: boolean };
 
