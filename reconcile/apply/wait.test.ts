@@ -161,6 +161,31 @@ test('while the VM migrates the wait is as patient as for a migration', async ()
   assert.equal(settled.result.kind === 'failed' && settled.result.code, 'apply/timeout');
 });
 
+test('a VM whose objects never rest does not put the deadline off', async () => {
+  let looks = 0;
+  let listener = () => {};
+  const restless: Sight = {
+    look() {
+      looks += 1;
+      assert.ok(looks < 100, 'the wait goes on past its deadline');
+      return liveVm(written);
+    },
+    podNames: () => [],
+    onChange(_target, heard) {
+      listener = heard;
+      return () => {};
+    },
+  };
+  const reasons: Asked = {
+    async warnings() {
+      listener();
+      return [];
+    },
+  };
+  const result = await waitFor(wait(0), restless, reasons, () => {});
+  assert.equal(result.kind === 'failed' && result.code, 'apply/timeout');
+});
+
 test('a VM that is deleted ends the wait', async () => {
   const { result } = await run(new Script(written, undefined), asked(), wait(60_000));
   assert.equal(result.kind === 'failed' && result.code, 'plan/stale');

@@ -71,6 +71,7 @@ class LayerWait {
     const changes = new Changes(this.#observer, target);
     try {
       let askAt = this.#started + pace.askAfterMs;
+      let isLastLook = false;
       for (;;) {
         const live = this.#observer.look(target);
         if (live === undefined) return failed('plan/stale', 'vm', 'the VM is no longer there');
@@ -86,9 +87,10 @@ class LayerWait {
           askAt = performance.now() + pace.askAfterMs;
         }
         this.#tellWaiting(lagging);
-        // What came while the reasons were asked for counts, also at the last moment.
-        if (now >= deadline && !changes.pending)
+        // What came while the reasons were asked for counts, but a VM that never rests gets one more look, not one more each time.
+        if (now >= deadline && (isLastLook || !changes.pending))
           return failed('apply/timeout', lagging.layer, this.#lastWords(lagging));
+        isLastLook = now >= deadline;
         await changes.next(Math.min(askAt, Math.max(deadline, performance.now())) - performance.now());
       }
     } finally {
