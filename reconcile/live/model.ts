@@ -62,6 +62,7 @@ export interface LivePod {
   readonly name: string;
   readonly uid: string;
   readonly phase: string;
+  /** As KubeVirt judges it before it plugs: whether the guest passes its readiness probe says nothing. */
   readonly ready: boolean;
   readonly nodeName?: string;
   readonly deleting: boolean;

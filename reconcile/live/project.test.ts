@@ -120,6 +120,38 @@ test('a pod that attaches a volume is no launcher', () => {
   assert.equal(projectPod({ metadata: { name: 'hp-volume-x', namespace: 'prod', labels } }), undefined);
 });
 
+const running = { state: { running: { startedAt: '2026-01-01T00:00:00Z' } } };
+const readiness: readonly { readonly what: string; readonly status: object; readonly ready: boolean }[] = [
+  {
+    what: 'a guest that fails its readiness probe, or is paused',
+    status: { containerStatuses: [{ name: 'compute', ready: false, ...running }] },
+    ready: true,
+  },
+  {
+    what: 'no compute container yet',
+    status: { containerStatuses: [{ name: 'compute', ready: false }] },
+    ready: false,
+  },
+  {
+    what: 'a sidecar that is not ready',
+    status: { containerStatuses: [{ name: 'hook-sidecar-0', ready: false, ...running }] },
+    ready: false,
+  },
+  {
+    what: 'the proxy of Istio, which waits for a service',
+    status: { containerStatuses: [{ name: 'istio-proxy', ready: false, ...running }] },
+    ready: true,
+  },
+  { what: 'a pod that has ended', status: { phase: 'Succeeded' }, ready: false },
+];
+for (const { what, status, ready } of readiness) {
+  test(`${ready ? 'ready' : 'not ready'} for a plug: ${what}`, () => {
+    const metadata = { name: 'x', labels: { 'kubevirt.io': 'virt-launcher', 'kubevirt.io/created-by': 'u1' } };
+    const conditions = [{ type: 'Ready', status: 'False' }];
+    assert.equal(projectPod({ metadata, status: { phase: 'Running', conditions, ...status } })?.ready, ready);
+  });
+}
+
 const migrations: readonly { readonly state: object | undefined; readonly migrating: boolean }[] = [
   { state: undefined, migrating: false },
   { state: {}, migrating: true },

@@ -1,8 +1,8 @@
 /** Raw API objects reduced to what planning needs; also used on watch events while changes are applied. */
 import type { KubeObject } from '../kube/cluster.ts';
-import { type Fields, fields, items, text } from '../systems/json-shape.ts';
+import { type Fields, fields, items, present, text } from '../systems/json-shape.ts';
 import { hardwareFacts } from '../systems/kubevirt-hardware.ts';
-import { labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
+import { computeContainer, istioContainer, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
 import { ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
 import { otherManagers } from './managers.ts';
 import type { Condition, DomainReading, LivePod, LiveVm, LiveVmi } from './model.ts';
@@ -75,7 +75,7 @@ export function projectPod(object: KubeObject): LauncherPod | undefined {
     name: metadata.name,
     uid: metadata.uid ?? '',
     phase: text(status.phase) ?? 'Pending',
-    ready: conditionsOf(status).some((condition) => condition.type === 'Ready' && condition.status === 'True'),
+    ready: text(status.phase) === 'Running' && items(status.containerStatuses).every(isReadyContainer),
     ...(nodeName === undefined ? {} : { nodeName }),
     deleting: metadata.deletionTimestamp !== undefined,
     networks: networksOf(metadata.annotations ?? {}, metadata.namespace ?? ''),
@@ -111,6 +111,16 @@ export function activePod(vmi: LiveVmi, pods: readonly LauncherPod[]): LivePod |
   if (current === undefined) return undefined;
   const { vmiUid: _vmi, createdAt: _created, ...pod } = current;
   return pod;
+}
+
+/**
+ * KubeVirt looks at the containers, not at the pod's condition Ready: the compute container carries the readiness probe
+ * of the guest, which may well fail for want of a NIC, and a paused VM is never Ready. It only has to run, as does the
+ * proxy of Istio; all others have to be ready.
+ */
+function isReadyContainer(container: unknown): boolean {
+  const { name, ready, state } = fields(container);
+  return name === computeContainer || name === istioContainer ? present(fields(state).running) : ready === true;
 }
 
 function hasEnded(pod: LivePod): boolean {

@@ -29,7 +29,7 @@ test('eligibility', () => {
     {
       what: 'paused: plugs go on, unplugs wait',
       wanted: [blue],
-      vm: withPod(runningVm([red], { ...own('red'), vmi: paused }), { ready: false }),
+      vm: runningVm([red], { ...own('red'), vmi: paused }),
       actions: ['plug blue in-place'],
       blockers: ['vm-paused red'],
     },

@@ -61,8 +61,8 @@ function notNow({ vm, runState }: VmContext): Blocker | undefined {
       );
     case 'migrating':
       return blocker('vm-migrating', undefined, `${vm.name} is migrating`, 'Run again when the migration is over.');
-    case 'running': {
-      // A paused VM's pod is never Ready, though KubeVirt goes on writing its annotation.
+    case 'running':
+    case 'paused': {
       const { pod } = vm;
       if (pod?.ready && !pod.deleting) return undefined;
       const what = pod === undefined ? 'has no launcher pod' : `has a launcher pod, ${pod.name}, that is not ready`;
@@ -73,7 +73,6 @@ function notNow({ vm, runState }: VmContext): Blocker | undefined {
         'Look at the containers of the pod; run again when it is ready.',
       );
     }
-    case 'paused':
     case 'stopped':
     case 'missing':
       return undefined;

@@ -76,6 +76,8 @@ export function networkOfAlias(alias: string): string | undefined {
 
 /** The container of a launcher pod in which libvirt runs. */
 export const computeContainer = 'compute';
+/** The container that Istio adds to a pod. */
+export const istioContainer = 'istio-proxy';
 
 /**
  * Where virsh finds libvirt in a launcher pod, most likely first; undefined: its own default. Then virtqemud of a
