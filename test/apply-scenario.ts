@@ -24,12 +24,10 @@ const networkNames = ['vlan10', 'vlan20', 'vlan30'] as const;
 export type Nic = string | (Partial<DesiredAttachment> & { readonly name: string; readonly on?: string });
 
 export class Scenario {
-  readonly sandbox: AssembledSandbox;
   readonly cluster: Cluster;
   readonly namespace: string;
 
-  constructor(sandbox: AssembledSandbox, cluster: Cluster, namespace: string) {
-    this.sandbox = sandbox;
+  constructor(cluster: Cluster, namespace: string) {
     this.cluster = cluster;
     this.namespace = namespace;
   }
@@ -44,8 +42,7 @@ export class Scenario {
   }
 
   async stoppedVm(name: string): Promise<void> {
-    const { spec, ...manifest } = vmManifest(this.namespace, name);
-    await this.cluster.create(virtualMachines, { ...manifest, spec: { ...(spec as object), runStrategy: 'Halted' } });
+    await this.cluster.create(virtualMachines, vmManifest(this.namespace, name, 'Halted'));
   }
 
   /** Waits for the VMI to be as it should. */
@@ -159,7 +156,7 @@ export async function stage(options: AssembleOptions = {}): Promise<Stage> {
     async scenario(name) {
       await cluster.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
       for (const network of networkNames) await cluster.create(networkAttachmentDefinitions, nad(name, network));
-      return new Scenario(sandbox, cluster, name);
+      return new Scenario(cluster, name);
     },
     async stop() {
       await cluster.close();
@@ -178,13 +175,13 @@ export function nad(namespace: string, name: string, config: object = { type: 'b
   };
 }
 
-function vmManifest(namespace: string, name: string): KubeObject {
+export function vmManifest(namespace: string, name: string, runStrategy: 'Always' | 'Halted' = 'Always'): KubeObject {
   return {
     apiVersion: 'kubevirt.io/v1',
     kind: 'VirtualMachine',
     metadata: { namespace, name },
     spec: {
-      runStrategy: 'Always',
+      runStrategy,
       template: {
         metadata: { annotations: { 'kubevirt.io/pci-interface-slot-count': '12' } },
         spec: {

@@ -2,6 +2,7 @@
  * What runs, kept up to date for the time of a run: three watches a namespace, of VMs, VMIs and launcher pods, however
  * many VMs are in change.
  */
+import { activeVmi } from '../diff/layers.ts';
 import type { Cluster, KubeObject, Resource } from '../kube/cluster.ts';
 import { type Follower, follow } from '../kube/follow.ts';
 import { pods, virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
@@ -106,7 +107,8 @@ class NamespaceView {
     const vm = this.#vms.items.get(key);
     if (vm === undefined) return undefined;
     const vmi = this.#vmis.items.get(key);
-    if (vmi === undefined) return joinVm(vm, undefined, []);
+    // One that has ended stays until the next start, and holds no NIC: such a VM does not run.
+    if (vmi === undefined || activeVmi({ vmi }) === undefined) return joinVm(vm, undefined, []);
     const launchers = this.#podsOfVmi(vmi.uid);
     const live = joinVm(vm, vmi, launchers);
     // A migration has its target pod for a while before VMI status knows of it.

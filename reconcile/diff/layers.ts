@@ -45,7 +45,7 @@ export interface NicTraces {
 }
 
 /** The VMI, unless it has ended: a VMI that succeeded or failed runs nothing and keeps nothing. */
-export function activeVmi(live: LiveVm): LiveVmi | undefined {
+export function activeVmi(live: Pick<LiveVm, 'vmi'>): LiveVmi | undefined {
   const { vmi } = live;
   return vmi === undefined || vmi.phase === 'Succeeded' || vmi.phase === 'Failed' ? undefined : vmi;
 }

@@ -1,0 +1,97 @@
+/** Runs over clusters that are in an odd state, or change while they are worked on. */
+import assert from 'node:assert/strict';
+import { after, suite, test } from 'node:test';
+import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
+import { connect } from '../reconcile/kube/connect.ts';
+import { virtualMachines } from '../reconcile/kube/resources.ts';
+import type { ApiServerOptions } from '../sandbox/api/contract.ts';
+import { startApiServer } from '../sandbox/api/server.ts';
+import { kubevirtResources } from '../sandbox/kubevirt/resources.ts';
+import { nad, Scenario, vmManifest } from './apply-scenario.ts';
+import { failure, kinds, results } from './apply-support.ts';
+
+suite('an API server on which nobody acts', () => {
+  const closers: (() => Promise<void>)[] = [];
+  after(async () => {
+    for (const close of closers) await close();
+  });
+
+  /** @param objects of the namespace `prod`, besides its networks */
+  async function serve(objects: readonly KubeObject[], authorize?: ApiServerOptions['authorize']): Promise<Scenario> {
+    const api = await startApiServer({
+      port: 0,
+      resources: kubevirtResources,
+      admission: [],
+      subresources: [],
+      exec: async () => undefined,
+      tokens: new Map([['token', { user: 'patchpanel', groups: ['system:masters'] }]]),
+      ...(authorize === undefined ? {} : { authorize }),
+    });
+    api.store.seed('', 'namespaces', { metadata: { name: 'prod' } });
+    for (const object of [nad('prod', 'vlan10'), nad('prod', 'vlan20'), ...objects]) {
+      const [group = ''] = (object.apiVersion ?? '').split('/');
+      api.store.seed(group, plurals[object.kind ?? ''] ?? '', object);
+    }
+    const cluster: Cluster = await connect({
+      server: api.url,
+      token: 'token',
+      fieldManager: 'patchpanel',
+      qps: Infinity,
+    });
+    closers.push(async () => {
+      await cluster.close();
+      await api.close();
+    });
+    return new Scenario(cluster, 'prod');
+  }
+
+  test('a VMI that has ended keeps no NIC: the VM is one that is stopped', async () => {
+    const vm = vmManifest('prod', 'db-0');
+    const ended = { ...instanceOf(vm), status: { phase: 'Succeeded', interfaces: [] } };
+    const scenario = await serve([vm, ended]);
+    const put = await scenario.run({ 'db-0': ['blue'] }, { actionTimeoutMs: 2000 });
+    assert.deepEqual(kinds(put.plan), ['edit-template']);
+    assert.deepEqual(results(put.outcome), { 'db-0': 'converged' }, JSON.stringify(put.outcome));
+    // What the instance had when it ran is no trace of the NIC.
+    const now = await scenario.cluster.get(virtualMachines, 'prod', 'db-0');
+    assert.ok(now !== undefined);
+    const again = await serve([now, { ...instanceOf(now), status: { phase: 'Failed' } }]);
+    const removed = await again.run({ 'db-0': [] }, { actionTimeoutMs: 2000 });
+    assert.deepEqual(results(removed.outcome), { 'db-0': 'converged' }, JSON.stringify(removed.outcome));
+  });
+
+  test('credentials that may only read: the plan is made, and apply says what is missing', async () => {
+    const reading = ({ verb }: { readonly verb: string }) => ['get', 'list', 'watch'].includes(verb);
+    const scenario = await serve([vmManifest('prod', 'db-0', 'Halted')], reading);
+    const { plan, outcome } = await scenario.run({ 'db-0': ['blue'] });
+    assert.deepEqual(kinds(plan), ['edit-template']);
+    assert.deepEqual(results(outcome), { 'db-0': 'failed' });
+    assert.equal(failure(outcome).code, 'cluster/forbidden');
+    assert.match(failure(outcome).reason ?? '', /no permission to patch virtualmachines in namespace prod/);
+    assert.equal(outcome.summary.writes, 0);
+  });
+
+  test('a VM beyond the first page of a list is found', async () => {
+    const vms = Array.from({ length: 1203 }, (_, index) => vmManifest('prod', `vm-${index}`, 'Halted'));
+    const scenario = await serve(vms);
+    const { outcome } = await scenario.run({ 'vm-0': ['blue'], 'vm-1202': ['blue'] });
+    assert.deepEqual(results(outcome), { 'vm-0': 'converged', 'vm-1202': 'converged' }, JSON.stringify(outcome));
+  });
+});
+
+const plurals: Readonly<Record<string, string>> = {
+  VirtualMachine: 'virtualmachines',
+  VirtualMachineInstance: 'virtualmachineinstances',
+  NetworkAttachmentDefinition: 'network-attachment-definitions',
+};
+
+/** The VMI that a VM of this template runs as. */
+function instanceOf({ metadata: { namespace = '', name }, spec }: KubeObject): KubeObject {
+  const template = (spec as { readonly template: { readonly spec: object } }).template;
+  return {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachineInstance',
+    metadata: { namespace, name },
+    spec: template.spec,
+  };
+}
