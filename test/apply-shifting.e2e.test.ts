@@ -60,6 +60,20 @@ suite('an API server on which nobody acts', () => {
     assert.deepEqual(results(removed.outcome), { 'db-0': 'converged' }, JSON.stringify(removed.outcome));
   });
 
+  test('a VM that KubeVirt gives its only network is not started without it', async () => {
+    const scenario = await serve([
+      withoutNics('prod', 'db-0'),
+      withoutNics('prod', 'db-1', { autoattachPodInterface: false }),
+    ]);
+    const { plan, outcome } = await scenario.run({ 'db-0': ['blue'], 'db-1': ['blue'] });
+    assert.deepEqual(results(outcome), { 'db-0': 'blocked', 'db-1': 'converged' }, JSON.stringify(outcome));
+    assert.deepEqual(
+      plan.targets[0]?.blockers.map(({ code }) => code),
+      ['default-network'],
+    );
+    assert.deepEqual((await scenario.live('db-0')).nics, []);
+  });
+
   test('credentials that may only read: the plan is made, and apply says what is missing', async () => {
     const reading = ({ verb }: { readonly verb: string }) => ['get', 'list', 'watch'].includes(verb);
     const scenario = await serve([vmManifest('prod', 'db-0', 'Halted')], reading);
@@ -78,6 +92,11 @@ suite('an API server on which nobody acts', () => {
     assert.deepEqual(results(outcome), { 'vm-0': 'converged', 'vm-1202': 'converged' }, JSON.stringify(outcome));
   });
 });
+
+function withoutNics(namespace: string, name: string, devices: object = {}): KubeObject {
+  const { spec: _spec, ...manifest } = vmManifest(namespace, name);
+  return { ...manifest, spec: { runStrategy: 'Halted', template: { spec: { domain: { devices } } } } };
+}
 
 const plurals: Readonly<Record<string, string>> = {
   VirtualMachine: 'virtualmachines',

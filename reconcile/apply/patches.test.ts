@@ -18,14 +18,14 @@ const blueNet = { multus: { networkName: 'vlan10' }, name: 'blue' };
 const uidTest = { op: 'test', path: '/metadata/uid', value: 'u1' };
 const ownedPath = '/metadata/annotations/patchpanel.dev~1owned-attachments';
 
-function vm(lists: Lists, annotations?: Readonly<Record<string, string>>): KubeObject {
+function vm(lists: Lists, annotations?: Readonly<Record<string, string>>, devices: object = {}): KubeObject {
   const { networks, interfaces } = lists;
   return {
     metadata: { name: 'db-0', namespace: 'prod', uid: 'u1', ...(annotations === undefined ? {} : { annotations }) },
     spec: {
       template: {
         spec: {
-          domain: { devices: { disks: [], ...(interfaces === undefined ? {} : { interfaces }) } },
+          domain: { devices: { disks: [], ...devices, ...(interfaces === undefined ? {} : { interfaces }) } },
           ...(networks === undefined ? {} : { networks }),
         },
       },
@@ -112,7 +112,7 @@ test('an object without annotations gets the map first, as the server refuses a 
 });
 
 test('lists that are missing are tested for null and added', () => {
-  const edit = editFor(plug(attachment('red')), vm({}, {}));
+  const edit = editFor(plug(attachment('red')), vm({}, {}, { autoattachPodInterface: false }));
   assert.deepEqual(
     operations(edit)
       .slice(1, 5)
@@ -230,6 +230,10 @@ test('what is done already is not written again', () => {
   const absent = withBlue({ ...blueNic, state: 'absent' }, ['blue']);
   const cases: readonly [Action, KubeObject][] = [
     [plug(attachment('blue', { network: { namespace: 'prod', name: 'vlan10' } })), withBlue()],
+    [
+      plug(attachment('blue', { network: { namespace: 'prod', name: 'vlan10' }, mac: '02:00:00:00:0a:09' })),
+      withBlue({ ...blueNic, macAddress: '0200.0000.0A09' }),
+    ],
     [{ ...base, kind: 'unplug', attachments: ['blue'], delivery: 'in-place' }, absent],
     [{ ...base, kind: 'unplug', attachments: ['blue', 'red'], delivery: 'in-place' }, absent],
     [{ ...base, kind: 'link', attachment: 'blue', state: 'down' }, down],
@@ -248,8 +252,21 @@ test('an action that the VM contradicts is refused, and the default network is o
     networks: [{ name: 'blue', multus: { networkName: 'vlan10', default: true } }],
     interfaces: [blueNic],
   });
+  const there = attachment('blue', { network: { namespace: 'prod', name: 'vlan10' } });
+  const defaultAlone = vm({ networks: [defaultNet], interfaces: [defaultNic] });
   const cases: readonly [Action, KubeObject, RegExp][] = [
+    [{ ...base, kind: 'link', attachment: 'default', state: 'down' }, defaultAlone, /default network/],
     [plug(attachment('blue')), withBlue(), /another NIC of the name "blue"/],
+    [plug({ ...there, mac: '02:00:00:00:0a:09' }), withBlue(), /another NIC of the name "blue"/],
+    [plug({ ...there, model: 'e1000e' }), withBlue(), /another NIC of the name "blue"/],
+    [plug(attachment('red')), vm({}), /take its default network away/],
+    [
+      { ...base, kind: 'edit-template', staged: false, remove: [], put: [attachment('red')] },
+      vm({}),
+      /default network/,
+    ],
+    [{ ...base, kind: 'unplug', attachments: ['blue'], delivery: 'in-place' }, withBlue(blueNic, ['red']), /record/],
+    [{ ...base, kind: 'edit-template', staged: false, remove: ['blue'], put: [] }, withBlue(), /record/],
     [
       plug(attachment('blue', { binding: 'sriov', network: { namespace: 'prod', name: 'vlan10' } })),
       withBlue(),
@@ -337,10 +354,10 @@ for (const [file, step, action] of recorded) {
     const { steps } = JSON.parse(readFileSync(path, 'utf8')) as { readonly steps: readonly Step[] };
     const body = steps.find((candidate) => candidate.name === step)?.request?.body;
     assert.ok(body !== undefined);
-    const object = vm({
-      networks: value(body, 'test', /networks$/),
-      interfaces: value(body, 'test', /interfaces$/),
-    });
+    const object = vm(
+      { networks: value(body, 'test', /networks$/), interfaces: value(body, 'test', /interfaces$/) },
+      { [ownedAnnotation]: '["red"]' },
+    );
     const edit = editFor(action, { ...object, metadata: { ...object.metadata, namespace: here } });
     assert.deepEqual(canonical(written(edit, 'networks')), canonical(value(body, 'replace', /networks$/)));
     assert.deepEqual(canonical(written(edit, 'interfaces')), canonical(value(body, 'replace', /interfaces$/)));

@@ -5,6 +5,7 @@
  */
 import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
 import type { Action, PlannedAttachment } from '../plan/model.ts';
+import { normaliseMac } from '../systems/mac.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { Json, ObjectName } from '../vocabulary.ts';
 import { portEdit } from './port-patch.ts';
@@ -26,6 +27,8 @@ interface Template {
   readonly networks: readonly Entry[] | undefined;
   readonly interfaces: readonly Entry[] | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
+  /** KubeVirt gives a template without any NIC the pod network. */
+  readonly autoattach: boolean;
 }
 
 /** Lists and ownership as an action leaves them; what it does not name stays as it is, in its place. */
@@ -82,8 +85,10 @@ function carryOut(
 ): string | undefined {
   switch (action.kind) {
     case 'plug':
-      keepAutomaticNetwork(template, draft, vmi);
-      return firstReason(action.attachments, (attachment) => plug(attachment, template.vm, draft));
+      return (
+        keepAutomaticNetwork(template, draft, vmi) ??
+        firstReason(action.attachments, (attachment) => plug(attachment, template.vm, draft))
+      );
     case 'unplug':
       return firstReason(action.attachments, (name) => unplug(name, draft));
     case 'link':
@@ -122,7 +127,8 @@ function plug(attachment: PlannedAttachment, vm: ObjectName, draft: Draft): stri
   if (network === undefined || nic === undefined) return `the VM has half an entry for "${attachment.name}"`;
   if (nic.state === 'absent') return `"${attachment.name}" is being unplugged`;
   const found = multusNetwork(network, vm);
-  if (found === undefined || !sameName(found, attachment.network) || nic[attachment.binding] === undefined)
+  const isOther = found === undefined || !sameName(found, attachment.network) || nic[attachment.binding] === undefined;
+  if (isOther || alteredInterface(nic, { ...attachment, state: stateOf(nic) }) !== nic)
     return `the VM has another NIC of the name "${attachment.name}"`;
   // Written before, by a run that was cut short or by another hand: whoever wrote it recorded it, or did not.
   return undefined;
@@ -130,15 +136,28 @@ function plug(attachment: PlannedAttachment, vm: ObjectName, draft: Draft): stri
 
 function unplug(name: string, draft: Draft): string | undefined {
   if (isDefaultNetwork(named(draft.networks, name))) return `"${name}" is the default network of the VM`;
-  draft.interfaces = draft.interfaces.map((nic) => (nic.name === name ? { ...nic, state: 'absent' } : nic));
+  const nic = named(draft.interfaces, name);
+  if (nic === undefined || nic.state === 'absent') return undefined;
+  if (!draft.owned.has(name)) return notOwned(name);
+  replaceNamed(draft.interfaces, { ...nic, state: 'absent' });
   return undefined;
+}
+
+/** The record was taken back since the plan was made: the NIC is somebody else's now. */
+function notOwned(name: string): string {
+  return `"${name}" is no longer on the record of what patchpanel plugged`;
+}
+
+function stateOf(nic: Entry): 'up' | 'down' {
+  return nic.state === 'down' ? 'down' : 'up';
 }
 
 function setLink(name: string, state: 'up' | 'down', draft: Draft): string | undefined {
   const nic = named(draft.interfaces, name);
   if (nic === undefined) return `the VM has no NIC "${name}"`;
+  if (isDefaultNetwork(named(draft.networks, name))) return `"${name}" is the default network of the VM`;
   if (nic.state === 'absent') return `"${name}" is being unplugged`;
-  if ((nic.state === 'down' ? 'down' : 'up') === state) return undefined;
+  if (stateOf(nic) === state) return undefined;
   replaceNamed(draft.interfaces, { ...nic, state });
   return undefined;
 }
@@ -164,13 +183,15 @@ function editTemplate(
 ): string | undefined {
   for (const name of action.remove) {
     if (isDefaultNetwork(named(draft.networks, name))) return `"${name}" is the default network of the VM`;
+    const isThere = named(draft.networks, name) !== undefined || named(draft.interfaces, name) !== undefined;
+    if (isThere && !draft.owned.has(name)) return notOwned(name);
     draft.networks = draft.networks.filter((network) => network.name !== name);
     draft.interfaces = draft.interfaces.filter((nic) => nic.name !== name);
     // Of a VM that runs, the NIC stays plugged until the restart: the record goes when it is gone.
     if (!action.staged) draft.owned.delete(name);
   }
-  if (action.put.length > 0) keepAutomaticNetwork(template, draft, vmi);
-  return firstReason(action.put, (attachment) => put(attachment, template.vm, draft));
+  const reason = action.put.length > 0 ? keepAutomaticNetwork(template, draft, vmi) : undefined;
+  return reason ?? firstReason(action.put, (attachment) => put(attachment, template.vm, draft));
 }
 
 /** Adds an attachment, or brings the one of that name to it; keys that the declaration has no word for stay. */
@@ -190,6 +211,7 @@ function put(attachment: PlannedAttachment, vm: ObjectName, draft: Draft): strin
   return undefined;
 }
 
+/** The entry itself where nothing is to be altered. */
 function alteredInterface(nic: Entry, attachment: PlannedAttachment): Entry {
   const altered: Record<string, Json> = { ...nic };
   if (altered[attachment.binding] === undefined) {
@@ -197,10 +219,11 @@ function alteredInterface(nic: Entry, attachment: PlannedAttachment): Entry {
     altered[attachment.binding] = {};
   }
   if (attachment.mac !== undefined && !sameMac(altered.macAddress, attachment.mac)) altered.macAddress = attachment.mac;
-  if (attachment.model !== undefined) altered.model = attachment.model;
-  if ((altered.state === 'down' ? 'down' : 'up') !== attachment.state) altered.state = attachment.state;
+  if (attachment.model !== undefined && (altered.model ?? defaultModel) !== attachment.model)
+    altered.model = attachment.model;
+  if (stateOf(nic) !== attachment.state) altered.state = attachment.state;
   else if (altered.state === 'absent') delete altered.state;
-  return altered;
+  return sameJson(altered, nic) ? nic : altered;
 }
 
 function networkEntry(attachment: PlannedAttachment, vm: ObjectName): Entry {
@@ -244,17 +267,23 @@ function isDefaultNetwork(network: Entry | undefined): boolean {
   return network.pod !== undefined || (isEntry(network.multus) && network.multus.default === true);
 }
 
-/** See {@link editFor}: copies the default network of the instance into a template that has no NIC at all. */
-function keepAutomaticNetwork(template: Template, draft: Draft, vmi: KubeObject | undefined): void {
-  if (vmi === undefined || (template.networks ?? []).length > 0 || (template.interfaces ?? []).length > 0) return;
+/**
+ * See {@link editFor}: copies the default network of the instance into a template that has no NIC at all. Without an
+ * instance it can't be known, and a first NIC would take it away.
+ */
+function keepAutomaticNetwork(template: Template, draft: Draft, vmi: KubeObject | undefined): string | undefined {
+  if ((template.networks ?? []).length > 0 || (template.interfaces ?? []).length > 0) return undefined;
+  if (vmi === undefined)
+    return template.autoattach ? 'it stopped, and its first NIC would take its default network away' : undefined;
   const spec = entryAt(vmi, 'spec');
   const network = entriesAt(spec, 'networks')?.find(isDefaultNetwork);
   const nic = entriesAt(entryAt(entryAt(spec, 'domain'), 'devices'), 'interfaces')?.find(
     (candidate) => candidate.name === network?.name,
   );
-  if (network === undefined || nic === undefined) return;
+  if (network === undefined || nic === undefined) return undefined;
   draft.networks.push(network);
   draft.interfaces.push(nic);
+  return undefined;
 }
 
 function operationsFor(template: Template, draft: Draft): PatchOperation[] {
@@ -311,12 +340,14 @@ function readOwned(annotations: Readonly<Record<string, string>> | undefined): s
 
 function readTemplate(vm: KubeObject): Template {
   const spec = entryAt(entryAt(entryAt(vm, 'spec'), 'template'), 'spec');
+  const devices = entryAt(entryAt(spec, 'domain'), 'devices');
   return {
     vm: { namespace: vm.metadata.namespace ?? '', name: vm.metadata.name },
     uid: vm.metadata.uid,
     networks: entriesAt(spec, 'networks'),
-    interfaces: entriesAt(entryAt(entryAt(spec, 'domain'), 'devices'), 'interfaces'),
+    interfaces: entriesAt(devices, 'interfaces'),
     annotations: vm.metadata.annotations,
+    autoattach: devices?.autoattachPodInterface !== false,
   };
 }
 
@@ -348,7 +379,7 @@ function sameName(one: ObjectName, other: ObjectName): boolean {
 }
 
 function sameMac(found: Json | undefined, wanted: string): boolean {
-  return typeof found === 'string' && found.toLowerCase().replaceAll('-', ':') === wanted;
+  return typeof found === 'string' && normaliseMac(found) === normaliseMac(wanted);
 }
 
 /** Entries are only ever copied or built here, so key order is theirs and texts compare. */

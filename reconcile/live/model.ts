@@ -93,6 +93,8 @@ export interface LiveVm extends ObjectName {
   readonly resourceVersion: string;
   readonly deleting: boolean;
   readonly nics: readonly SpecNic[];
+  /** The template has no NIC at all, so KubeVirt gives it the pod network at its start. */
+  readonly automaticNetwork?: boolean;
   /** Names that patchpanel attached: the annotation of systems/patchpanel.ts. */
   readonly owned: readonly string[];
   /** `patchpanel.dev/shared-ownership: acknowledged`. */

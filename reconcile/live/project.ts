@@ -33,6 +33,7 @@ export function projectVm(object: KubeObject): VmPart {
     resourceVersion: metadata.resourceVersion ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     nics: specNics(template.spec, namespace),
+    ...(hasAutomaticNetwork(template.spec) ? { automaticNetwork: true } : {}),
     owned: readOwned(metadata.annotations?.[ownedAnnotation]),
     sharedOwnershipAcknowledged: metadata.annotations?.[sharedOwnershipAnnotation] === 'acknowledged',
     otherManagers: otherManagers(object),
@@ -135,6 +136,13 @@ function isMigrating(migrationState: unknown): boolean {
   if (typeof migrationState !== 'object' || migrationState === null) return false;
   const { completed, failed } = fields(migrationState);
   return completed !== true && failed !== true;
+}
+
+/** A template without NICs and networks is given the pod network, unless that is switched off. */
+function hasAutomaticNetwork(spec: unknown): boolean {
+  const { networks, domain } = fields(spec);
+  const { interfaces, autoattachPodInterface } = fields(fields(domain).devices);
+  return items(networks).length === 0 && items(interfaces).length === 0 && autoattachPodInterface !== false;
 }
 
 /** A record that can't be read owns nothing: then nothing of that VM is unplugged. */

@@ -92,6 +92,16 @@ function offLimits({ vm }: VmContext, wanted: DesiredAttachment, traces: NicTrac
   );
 }
 
+/** Of a VM that runs, the default network that it was given is written out beside the first NIC. */
+function losesDefault({ vm }: VmContext, name: string): Blocker {
+  return blocker(
+    'default-network',
+    name,
+    `the template of ${vm.name} has no NIC, so KubeVirt gives it the pod network at its start; a first NIC would take that away`,
+    `Start ${vm.name} and run again; or write its default network into its template, or autoattachPodInterface: false if it shall have none.`,
+  );
+}
+
 // --- a VM without a running domain: its template is edited outright
 
 function stoppedOutcome(context: VmContext, diff: AttachmentDiff, traces: NicTraces): Outcome {
@@ -101,6 +111,8 @@ function stoppedOutcome(context: VmContext, diff: AttachmentDiff, traces: NicTra
     return state === 'released' ? taking({ kind: 'release', name }) : nothing;
   }
   if (!wantsWrite(diff)) return nothing;
+  if (context.vm.automaticNetwork === true && context.vm.vmi === undefined)
+    return blockedBy(losesDefault(context, name));
   const blockers = [...plugBlockers(context, wanted), ...(sriovLinkBlocker(wanted) ?? [])];
   // What is there already keeps its network: a missing one is no reason not to change the rest.
   const same = traces.vm?.network !== undefined && objectKey(traces.vm.network) === objectKey(wanted.network);

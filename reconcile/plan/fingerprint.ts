@@ -140,6 +140,7 @@ function vmFields(vm: LiveVm): Json {
     uid: vm.uid,
     deleting: vm.deleting,
     nics: specNics(vm.nics),
+    automaticNetwork: vm.automaticNetwork ?? false,
     owned: [...vm.owned].sort(),
     pool: vm.pool ?? null,
     otherManagers: vm.otherManagers.map(({ tool }) => tool).sort(),
