@@ -1,6 +1,6 @@
 /** The goals of an action held against live domain XML, where that can be read: the last word on what a guest has. */
 import type { LiveDomain } from '../systems/libvirt-domain.ts';
-import type { Goal } from './layers.ts';
+import { type Goal, isOtherMac } from './layers.ts';
 
 /** The first thing in which the domain disagrees; undefined where it agrees with all goals. */
 export function domainObjection(goals: readonly Goal[], domain: LiveDomain): string | undefined {
@@ -17,6 +17,8 @@ export function domainObjection(goals: readonly Goal[], domain: LiveDomain): str
         // The host device of an SR-IOV NIC has no link state.
         if (nic.type !== 'hostdev' && nic.linkState !== goal.state)
           return `the link of "${goal.name}" is ${nic.linkState} in the domain XML`;
+        if (goal.kind === 'plugged' && isOtherMac(nic.mac, goal.mac))
+          return `"${goal.name}" has the MAC ${nic.mac} in the domain XML`;
         break;
       case 'swapped':
         if (nic === undefined) return `the domain XML has no NIC "${goal.name}"`;

@@ -6,12 +6,19 @@ import type { LivePod, LiveVm, SpecNic, StatusNic } from '../live/model.ts';
 import type { Action, PlannedAttachment, PortKnob } from '../plan/model.ts';
 import { podInterfaceName } from '../systems/kubevirt-names.ts';
 import { parseSlotCount } from '../systems/kubevirt-ports.ts';
+import { sameMac } from '../systems/mac.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import { type Layer, type LinkState, type ObjectName, objectKey } from '../vocabulary.ts';
 
 /** What a wait waits for, attachment by attachment. */
 export type Goal =
-  | { readonly kind: 'plugged'; readonly name: string; readonly network: ObjectName; readonly state: LinkState }
+  | {
+      readonly kind: 'plugged';
+      readonly name: string;
+      readonly network: ObjectName;
+      readonly state: LinkState;
+      readonly mac?: string;
+    }
   | { readonly kind: 'gone'; readonly name: string }
   | { readonly kind: 'link'; readonly name: string; readonly state: LinkState }
   | { readonly kind: 'swapped'; readonly name: string; readonly network: ObjectName }
@@ -69,8 +76,9 @@ export function goalsOf(action: Action, live: LiveVm): readonly Goal[] {
   }
 }
 
-function plugged(attachment: PlannedAttachment): Goal {
-  return { kind: 'plugged', name: attachment.name, network: attachment.network, state: attachment.state };
+/** An attachment in all layers, as it is declared. */
+export function plugged({ name, network, state, mac }: PlannedAttachment): Goal {
+  return { kind: 'plugged', name, network, state, ...(mac === undefined ? {} : { mac }) };
 }
 
 function followed(action: Extract<Action, { kind: 'follow' }>, live: LiveVm): Goal {
@@ -175,6 +183,8 @@ function judgePlugged(goal: Extract<Goal, { kind: 'plugged' }>, layer: WatchedLa
       if (nic === undefined || !nic.sources.includes('domain')) return `the domain has no NIC "${name}"`;
       // The host device of an SR-IOV NIC has no link state.
       if (nic.linkState !== undefined && nic.linkState !== state) return `the link of "${name}" is ${nic.linkState}`;
+      const isHostDevice = specNic(live.nics, name)?.binding === 'sriov';
+      if (!isHostDevice && isOtherMac(nic.mac, goal.mac)) return `"${name}" has the MAC ${nic.mac} in the domain`;
       return true;
     }
     default:
@@ -187,7 +197,14 @@ function judgeSpec(nic: SpecNic | undefined, goal: Extract<Goal, { kind: 'plugge
   if (nic.state !== goal.state) return `"${goal.name}" is ${nic.state} in ${where}`;
   if (nic.network === undefined || objectKey(nic.network) !== objectKey(goal.network))
     return `"${goal.name}" is on another network in ${where}`;
+  if (goal.mac !== undefined && (nic.mac === undefined || isOtherMac(nic.mac, goal.mac)))
+    return `"${goal.name}" has ${nic.mac === undefined ? 'no MAC' : `the MAC ${nic.mac}`} in ${where}`;
   return true;
+}
+
+/** Whether an address is known and not the one that is wanted. */
+export function isOtherMac(found: string | undefined, wanted: string | undefined): boolean {
+  return found !== undefined && wanted !== undefined && !sameMac(found, wanted);
 }
 
 /**
@@ -291,7 +308,9 @@ function judgeNetworkStatus(live: LiveVm, name: string, network: ObjectName): Ve
   if ('problem' in live.pod.status) return live.pod.status.problem;
   const entry = live.pod.status.find((candidate) => candidate.interface === interfaceName(live, name));
   if (entry === undefined) return `network-status has no ${interfaceName(live, name)}`;
-  if (entry.name !== objectKey(network)) return `network-status has ${interfaceName(live, name)} on ${entry.name}`;
+  // Very old Multus wrote the bare name.
+  const found = entry.name.includes('/') ? entry.name : `${live.namespace}/${entry.name}`;
+  if (found !== objectKey(network)) return `network-status has ${interfaceName(live, name)} on ${found}`;
   return (
     statusNic(live, name)?.sources.includes('multus-status') === true || `the VMI does not see "${name}" in the pod`
   );

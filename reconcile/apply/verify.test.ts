@@ -74,6 +74,20 @@ test('what the plan could not change is not waited for', () => {
   ]);
 });
 
+test('what is declared is proved as declared, whoever plugged it', () => {
+  const wanted = { ...put, mac: '02:00:00:00:0a:01' };
+  const goal: Goal = { ...plugged, mac: wanted.mac };
+  const declared = { ...none, declared: [wanted] };
+  const other = { network: { namespace: 'prod', name: 'vlan20' } };
+  for (const seen of [{ vm: {} }, {}, { vm: other, owned: ['blue'] }] satisfies readonly Seen[])
+    assert.deepEqual(layered(finalGoals({ ...declared, actions: [] }, liveVm(seen))), [goal]);
+  const note = { code: 'restart-pending', attachment: 'blue', message: 'm' };
+  const waiting = { ...declared, notes: [note] };
+  assert.deepEqual(finalGoals({ ...waiting, actions: [] }, liveVm({ vm: {} })), []);
+  const link: Action = { ...base, kind: 'link', attachment: 'blue', state: 'up' };
+  assert.deepEqual(layered(finalGoals({ ...waiting, actions: [link] }, liveVm({ vm: {} }))), [plugged]);
+});
+
 test('the domain XML has the last word', () => {
   const nic: DomainNic = { name: 'blue', type: 'ethernet', linkState: 'up' };
   const cases: readonly [Goal, readonly DomainNic[], RegExp | undefined][] = [
@@ -81,6 +95,8 @@ test('the domain XML has the last word', () => {
     [plugged, [], /no NIC "blue"/],
     [plugged, [{ ...nic, linkState: 'down' }], /is down in the domain XML/],
     [plugged, [{ ...nic, type: 'hostdev', linkState: 'down' }], undefined],
+    [{ ...plugged, mac: '02:00:00:00:0a:01' }, [{ ...nic, mac: '02:00:00:00:0a:01' }], undefined],
+    [{ ...plugged, mac: '02:00:00:00:0a:01' }, [{ ...nic, mac: '02:00:00:00:0a:02' }], /MAC 02:00:00:00:0a:02/],
     [gone, [], undefined],
     [gone, [nic], /still has "blue"/],
     [{ kind: 'link', name: 'blue', state: 'down' }, [nic], /is up/],

@@ -1,11 +1,11 @@
-/** The last look at a VM: everything that was done there, and all that patchpanel owns, in every layer at one time. */
+/** The last look at a VM: everything that was done there, and all that is declared or owned, in every layer at one time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readDomain } from '../live/domain.ts';
 import type { LiveVm } from '../live/model.ts';
-import type { Action, TargetPlan } from '../plan/model.ts';
+import type { Action, PlannedAttachment, TargetPlan } from '../plan/model.ts';
 import type { Layer } from '../vocabulary.ts';
 import { domainObjection } from './domain-check.ts';
-import { type Goal, isOfTemplate, readLayers } from './layers.ts';
+import { type Goal, isOfTemplate, plugged, readLayers } from './layers.ts';
 import type { Run } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -55,36 +55,50 @@ export async function verify(plan: TargetPlan, last: Action, run: Run): Promise<
 const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer there' } as const;
 
 /**
- * What a VM must look like after its actions: names that were unplugged are gone, and each NIC of the template that was
- * touched or is owned has arrived. What another hand plugged is not ours to judge, nor what the plan could not change.
+ * What a VM must look like after its actions: every NIC that is declared, owned or was touched is as declared, and names
+ * that were unplugged are gone. What another hand plugged is not ours to judge, nor what the plan could not change: a
+ * NIC that is blocked, or waits for a restart, is held against the template where it was touched, and else left out.
  */
 export function finalGoals(
-  plan: Pick<TargetPlan, 'actions' | 'differences' | 'blockers' | 'notes'>,
+  plan: Pick<TargetPlan, 'actions' | 'differences' | 'blockers' | 'notes' | 'declared'>,
   live: LiveVm,
 ): readonly Goal[] {
-  const unsettled = new Set([...plan.differences, ...plan.blockers, ...plan.notes].map(({ attachment }) => attachment));
-  const touched = new Set(live.owned.filter((name) => !unsettled.has(name)));
-  const staged = new Set<string>();
-  for (const action of plan.actions) {
-    for (const name of namesOf(action)) touched.add(name);
-    if (action.kind === 'edit-template' && action.staged) for (const name of namesOf(action)) staged.add(name);
-  }
-  const goals: Goal[] = [];
-  for (const name of [...touched].sort()) {
-    const nic = live.nics.find((candidate) => candidate.name === name && candidate.state !== 'absent');
-    if (staged.has(name) || (live.vmi === undefined && nic !== undefined)) {
-      goals.push({ kind: 'in-template', name, present: nic !== undefined });
-    } else if (nic === undefined || nic.state === 'absent') {
-      goals.push({ kind: 'gone', name });
-    } else if (nic.network !== undefined) {
-      goals.push({ kind: 'plugged', name, network: nic.network, state: nic.state });
-    }
-  }
+  const held = new Set([...plan.blockers, ...plan.notes].map(({ attachment }) => attachment));
+  const unsettled = new Set([...held, ...plan.differences.map(({ attachment }) => attachment)]);
+  const declared = new Map((plan.declared ?? []).map((attachment) => [attachment.name, attachment]));
+  const untouched = [...live.owned, ...declared.keys()].filter((name) => !unsettled.has(name));
+  const names = new Set([...untouched, ...plan.actions.flatMap(namesOf)]);
+  const staged = stagedNames(plan.actions);
+  const goals = [...names].sort().flatMap((name) => {
+    const present = staged.get(name);
+    if (present !== undefined) return [{ kind: 'in-template', name, present } as const];
+    return finalGoal(name, held.has(name) ? undefined : declared.get(name), live);
+  });
   for (const action of plan.actions) {
     if (action.kind === 'set-ports') goals.push({ kind: 'ports', knob: action.knob, value: action.value });
   }
   // What is judged in the template alone does not care where the VM runs.
   return goals.every(isOfTemplate) ? goals : [{ kind: 'settled' }, ...goals];
+}
+
+function finalGoal(name: string, wanted: PlannedAttachment | undefined, live: LiveVm): readonly Goal[] {
+  const nic = live.nics.find((candidate) => candidate.name === name && candidate.state !== 'absent');
+  if (wanted === undefined && nic === undefined) return [{ kind: 'gone', name }];
+  if (live.vmi === undefined) return [{ kind: 'in-template', name, present: true }];
+  if (wanted !== undefined) return [plugged(wanted)];
+  if (nic?.network === undefined || nic.state === 'absent') return [];
+  return [{ kind: 'plugged', name, network: nic.network, state: nic.state }];
+}
+
+/** Names whose change waits for a restart, and whether the template is to have them. */
+function stagedNames(actions: readonly Action[]): ReadonlyMap<string, boolean> {
+  const staged = new Map<string, boolean>();
+  for (const action of actions) {
+    if (action.kind !== 'edit-template' || !action.staged) continue;
+    for (const name of action.remove) staged.set(name, false);
+    for (const { name } of action.put) staged.set(name, true);
+  }
+  return staged;
 }
 
 function namesOf(action: Action): readonly string[] {

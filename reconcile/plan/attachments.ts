@@ -57,7 +57,7 @@ export function wantsWrite(diff: AttachmentDiff): boolean {
 }
 
 /** An attachment as it is written. */
-function planned(wanted: DesiredAttachment): PlannedAttachment {
+export function planned(wanted: DesiredAttachment): PlannedAttachment {
   return {
     name: wanted.name,
     network: { namespace: wanted.network.namespace, name: wanted.network.name },

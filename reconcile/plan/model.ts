@@ -165,6 +165,8 @@ export interface TargetPlan {
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
   readonly portCount?: PlanPortCount;
+  /** All attachments that are declared, in that order: what a run proves at its end. Plans of old lack it. */
+  readonly declared?: readonly PlannedAttachment[];
   /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */
   readonly unmanaged: readonly string[];
   /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */

@@ -134,6 +134,7 @@ const target = z.strictObject({
       moves: z.array(z.strictObject({ device: text, from: count, to: count })),
     })
     .exactOptional(),
+  declared: z.array(attachment).exactOptional(),
   unmanaged: z.array(text),
   read: z.strictObject({ digest: text, fields: json }),
 });

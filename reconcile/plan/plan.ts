@@ -3,7 +3,7 @@ import type { DesiredState, RestartPolicy } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
-import { attachmentOutcome, wantsWrite } from './attachments.ts';
+import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
 import { type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
@@ -159,6 +159,7 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
     notes,
     ...(ports === undefined ? {} : { ports: ports.ports }),
     ...(draft.portCount === undefined ? {} : { portCount: draft.portCount }),
+    declared: diff.desired.attachments.map(planned),
     unmanaged: context === undefined ? [] : unmanagedNames(context),
     draft,
   };
