@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
 import { cliPage } from './generators/cli-page.ts';
 import { errorsPage } from './generators/errors-page.ts';
+import { baseRbac, execRbac, namespaceRbac } from './generators/rbac-manifests.ts';
 import { rbacPage } from './generators/rbac-page.ts';
 
 interface GeneratedFile {
@@ -19,6 +20,9 @@ const files: readonly GeneratedFile[] = [
   { path: 'docs/reference/cli.md', content: cliPage },
   { path: 'docs/reference/errors.md', content: errorsPage },
   { path: 'docs/reference/rbac.md', content: rbacPage },
+  { path: 'examples/deploy/base/rbac.yaml', content: baseRbac },
+  { path: 'examples/deploy/overlays/with-exec/rbac.yaml', content: execRbac },
+  { path: 'examples/deploy/overlays/single-namespace/rbac.yaml', content: namespaceRbac },
   { path: 'docs/reference/network-attachments.schema.json', content: () => schemaFile('NetworkAttachments') },
   { path: 'docs/reference/settings.schema.json', content: () => schemaFile('Settings') },
 ];

@@ -1,9 +1,10 @@
-/** The table of permissions against what the command line really asks of a cluster: nothing more, nothing less. */
+/** The roles of examples/deploy against what the command line really asks of a cluster: nothing more, nothing less. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { AuditEntry } from '../sandbox/api/contract.ts';
 import { CliStage } from './cli-stage.ts';
-import { permissions, type Use } from './generators/permissions.ts';
+import { readManifests, rightsOf } from './deploy-manifests.ts';
+import { permissions } from './generators/permissions.ts';
 
 let stage: CliStage;
 before(async () => {
@@ -11,7 +12,12 @@ before(async () => {
 });
 after(() => stage.stop());
 
-/** `list pods`, `get pods/exec`: what RBAC decides on. */
+const base = readManifests('base/rbac.yaml');
+const withExec = [...base, ...readManifests('overlays/with-exec/rbac.yaml')];
+const clusterRole = base.filter(({ metadata }) => metadata.name === 'patchpanel-cluster');
+const oneNamespace = [...clusterRole, ...readManifests('overlays/single-namespace/rbac.yaml')];
+
+/** `list core pods`, `get core pods/exec`: what RBAC decides on. */
 function asked(entries: readonly AuditEntry[]): readonly string[] {
   const requests = entries.map(
     ({ verb, resource, subresource, path }) =>
@@ -24,11 +30,10 @@ function groupOf(path: string): string {
   return /^\/apis\/([^/]+)/.exec(path)?.[1] ?? 'core';
 }
 
-function granted(...uses: readonly Use[]): readonly string[] {
-  const all = permissions.flatMap(({ group, resource, verbs }) =>
-    uses.flatMap((use) => (verbs[use] ?? []).map((verb) => `${verb} ${group === '' ? 'core' : group} ${resource}`)),
-  );
-  return [...new Set(all)].sort();
+function granted(account: string, manifests = base): readonly string[] {
+  const all = rightsOf(account, manifests).map(({ verb, group, resource }) => `${verb} ${group} ${resource}`);
+  assert.equal(new Set(all).size, all.length, 'a right is given twice');
+  return all.sort();
 }
 
 /** Whether the cluster as a whole was asked, by resource. */
@@ -41,17 +46,12 @@ function clusterWide(entries: readonly AuditEntry[]): readonly string[] {
 test('plan asks for what is granted to it, and for exec only where that is wanted', async () => {
   const folder = await stage.desired('plan', { 'web-0': ['storage'] });
   await stage.expect(2, ['plan', folder, '--domain-xml', 'never']);
-  assert.deepEqual(asked(stage.requests()), granted('plan'));
+  assert.deepEqual(asked(stage.requests()), granted('patchpanel-plan'));
   await stage.expect(2, ['plan', folder]);
   const requests = stage.requests();
-  assert.deepEqual(asked(requests), [...granted('plan'), 'get core pods/exec'].sort());
-  assert.deepEqual(
-    clusterWide(requests),
-    permissions
-      .filter(({ scope }) => scope === 'cluster')
-      .map(({ resource }) => resource)
-      .sort(),
-  );
+  assert.deepEqual(asked(requests), [...granted('patchpanel-plan'), 'get core pods/exec'].sort());
+  const everywhere = rightsOf('patchpanel-plan', oneNamespace).filter(({ namespace }) => namespace === undefined);
+  assert.deepEqual(clusterWide(requests), everywhere.map(({ resource }) => resource).sort());
 });
 
 test('apply asks for what is granted to it: plugs, unplugs, and failures that it must explain', async () => {
@@ -62,9 +62,22 @@ test('apply asks for what is granted to it: plugs, unplugs, and failures that it
   const failing = await stage.desired('failing', { 'db-0': ['mgmt'] });
   await stage.expect(5, ['apply', failing, '--domain-xml', 'never', '--action-timeout', '2']);
   const requests = stage.requests();
-  assert.deepEqual(asked(requests), granted('apply'));
+  assert.deepEqual(asked(requests), granted('patchpanel-apply'));
   const writes = requests.filter(({ method }) => method !== 'GET');
   assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines']);
+});
+
+test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
+  const exec = ['create core pods/exec', 'get core pods/exec'];
+  assert.deepEqual(granted('patchpanel-plan', withExec), granted('patchpanel-plan'));
+  assert.deepEqual(granted('patchpanel-apply', withExec), [...granted('patchpanel-apply'), ...exec].sort());
+  for (const account of ['patchpanel-plan', 'patchpanel-apply']) {
+    assert.deepEqual(granted(account, oneNamespace), granted(account));
+    for (const { resource, namespace } of rightsOf(account, oneNamespace)) {
+      const scope = permissions.find((each) => each.resource === resource)?.scope;
+      assert.equal(namespace, scope === 'cluster' ? undefined : 'prod', resource);
+    }
+  }
 });
 
 test('a permission that patchpanel can do without is told from one that it can not', () => {

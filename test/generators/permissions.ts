@@ -1,4 +1,4 @@
-/** What patchpanel asks of a cluster, as RBAC spells it; test/rbac.e2e.test.ts holds it against what is really asked. */
+/** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
 export type Use = 'plan' | 'apply' | 'exec';
 

@@ -1,0 +1,84 @@
+/** The manifests of examples/deploy, read as a cluster would, and the rights that they give to a service account. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+
+export const deployFolder = join(import.meta.dirname, '../examples/deploy');
+
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [key: string]: unknown };
+  readonly [key: string]: unknown;
+}
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+interface Role extends Manifest {
+  readonly rules: readonly Rule[];
+}
+
+interface Binding extends Manifest {
+  readonly roleRef: { readonly kind: string; readonly name: string };
+  readonly subjects: readonly { readonly kind: string; readonly name: string; readonly namespace: string }[];
+}
+
+/** One verb on one resource; over the whole cluster where no namespace is named. */
+export interface Right {
+  readonly verb: string;
+  /** `core` for the group of pods. */
+  readonly group: string;
+  readonly resource: string;
+  readonly namespace?: string;
+}
+
+/** Objects of a text of many documents. @throws Error where it is no YAML */
+export function parseManifests(text: string): readonly Manifest[] {
+  return parseAllDocuments(text).flatMap((document) => {
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw fault;
+    const object = document.toJS() as Manifest | null;
+    return object === null ? [] : [object];
+  });
+}
+
+/** Objects of files of examples/deploy. */
+export function readManifests(...files: readonly string[]): readonly Manifest[] {
+  return files.flatMap((file) => parseManifests(readFileSync(join(deployFolder, file), 'utf8')));
+}
+
+/** What the bindings among these objects allow a service account. @throws Error where a binding names no role of them */
+export function rightsOf(account: string, manifests: readonly Manifest[]): readonly Right[] {
+  const bindings = manifests.filter((each): each is Binding => each.kind.endsWith('Binding'));
+  return bindings
+    .filter(({ subjects }) => subjects.some(({ kind, name }) => kind === 'ServiceAccount' && name === account))
+    .flatMap((binding) => {
+      const { namespace } = binding.metadata;
+      const role = manifests.find(
+        (each): each is Role =>
+          each.kind === binding.roleRef.kind &&
+          each.metadata.name === binding.roleRef.name &&
+          (each.kind === 'ClusterRole' || each.metadata.namespace === namespace),
+      );
+      if (role === undefined)
+        throw new Error(`${binding.kind} ${binding.metadata.name} binds a role that is not there`);
+      return role.rules.flatMap((rule) => expand(rule, namespace));
+    });
+}
+
+function expand({ apiGroups, resources, verbs }: Rule, namespace: string | undefined): readonly Right[] {
+  return apiGroups.flatMap((group) =>
+    resources.flatMap((resource) =>
+      verbs.map((verb) => ({
+        verb,
+        group: group === '' ? 'core' : group,
+        resource,
+        ...(namespace === undefined ? {} : { namespace }),
+      })),
+    ),
+  );
+}
