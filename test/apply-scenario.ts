@@ -131,7 +131,7 @@ export function applyOptions(options: Partial<ApplyOptions>): ApplyOptions {
     runTimeoutMs: 60_000,
     domainXml: 'auto',
     ...options,
-    pace: { askAfterMs: 200, failureGraceMs: 400, ...options.pace },
+    pace: { askAfterMs: 200, failureGraceMs: 400, lostGraceMs: 400, ...options.pace },
   };
 }
 

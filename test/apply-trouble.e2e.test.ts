@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { applyPlan } from '../reconcile/apply/apply.ts';
+import type { RunEvent } from '../reconcile/apply/model.ts';
 import type { PatchOperation } from '../reconcile/kube/cluster.ts';
 import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Action, Plan } from '../reconcile/plan/model.ts';
@@ -238,6 +239,26 @@ suite('trouble', () => {
 });
 
 suite('an API server that is unwell', () => {
+  test('one that vanishes: the run says so, and after a stop it does not wait on', async () => {
+    const here = await stage({ faults: [{ name: 'no-plug', value: '*' }] });
+    try {
+      const scenario = await withVm(here, 'vanished');
+      const plan = await scenario.plan({ 'db-0': ['blue'] });
+      const stop = new AbortController();
+      const events: RunEvent[] = [];
+      const options = applyOptions({ signal: stop.signal, actionTimeoutMs: 600_000, runTimeoutMs: 600_000 });
+      const outcome = await applyPlan(plan, scenario.cluster, options, (event) => {
+        events.push(event);
+        if (event.type === 'layer-reached' && event.layer === 'multus') void here.sandbox.stop();
+        if (event.type === 'waiting' && event.reason?.includes('can not be reached')) stop.abort('SIGTERM');
+      });
+      assert.equal(failure(outcome).code, 'cluster/unreachable', JSON.stringify(outcome));
+      assert.match(failure(outcome).reason ?? '', /can not be reached: .*seen last: the domain has no NIC "blue"/);
+    } finally {
+      await here.stop();
+    }
+  });
+
   test('errors and cut watches slow a run down, no more', async () => {
     let refused = 0;
     const here = await stage({

@@ -17,7 +17,10 @@ function event(name: string, type: string, times: Readonly<Record<string, unknow
 }
 
 /** Lists these events for whatever is asked. */
-function lister(answer: () => readonly KubeObject[]): { readonly cluster: Cluster; readonly asked: string[] } {
+function lister(
+  answer: () => readonly KubeObject[],
+  version: () => unknown = () => ({}),
+): { readonly cluster: Cluster; readonly asked: string[] } {
   const asked: string[] = [];
   const list: Cluster['list'] = async (_resource, selection, project) => {
     asked.push(selection.fieldSelector ?? '');
@@ -28,7 +31,8 @@ function lister(answer: () => readonly KubeObject[]): { readonly cluster: Cluste
       resourceVersion: '1',
     };
   };
-  return { cluster: { list } as Partial<Cluster> as Cluster, asked };
+  const raw: Cluster['raw'] = async () => version();
+  return { cluster: { list, raw } as Partial<Cluster> as Cluster, asked };
 }
 
 test('warnings come newest first, by whichever time they tell', async () => {
@@ -61,6 +65,33 @@ test('events that can not be read explain nothing, and are not asked for again o
   assert.deepEqual(await reasons.warnings('prod', ['a']), []);
   assert.deepEqual(await reasons.warnings('prod', ['a']), []);
   assert.equal(asked.length, 2);
+});
+
+test('a server that does not answer is told of until it does, even where events are forbidden', async () => {
+  const forbidden = { status: 403, reason: '', message: '' };
+  const unreachable = new PatchpanelError('cluster/unreachable', 'connection refused');
+  let failure: PatchpanelError | undefined = unreachable;
+  const answer = () => {
+    if (failure !== undefined) throw failure;
+    return [];
+  };
+  const reasons = new Reasons(lister(answer, answer).cluster);
+  const lost = () => reasons.lost;
+  assert.equal(lost(), undefined);
+  await reasons.warnings('prod', ['a']);
+  const { since, message } = lost() ?? {};
+  assert.equal(message, 'connection refused');
+  await reasons.warnings('prod', ['a']);
+  assert.equal(lost()?.since, since);
+  failure = new PatchpanelError('cluster/forbidden', 'no', { cause: forbidden });
+  await reasons.warnings('prod', ['a']);
+  assert.equal(lost(), undefined);
+  failure = unreachable;
+  await reasons.warnings('prod', ['a']);
+  assert.equal(lost()?.message, 'connection refused');
+  failure = undefined;
+  await reasons.warnings('prod', ['a']);
+  assert.equal(lost(), undefined);
 });
 
 test('conditions that say something of NICs are put into words', () => {

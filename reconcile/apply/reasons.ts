@@ -1,6 +1,6 @@
 /** Why a layer lags, in the system's own words: conditions of the VMI, then events, the newest first. */
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
-import { isStatus } from '../kube/failures.ts';
+import { isLost, isStatus } from '../kube/failures.ts';
 import { events } from '../kube/resources.ts';
 import type { LiveVm } from '../live/model.ts';
 import { conditionTypes, migrationRequiredReasons } from '../systems/kubevirt-names.ts';
@@ -23,33 +23,85 @@ const failedInPod: ReadonlySet<string> = new Set([
   'InterfaceAddRejected',
 ]);
 
+/** An API server that does not answer. */
+export interface Loss {
+  readonly message: string;
+  /** `performance.now()` of the first question that it left unanswered. */
+  readonly since: number;
+}
+
+/** A question that takes longer than this is answered by nobody. */
+const answerMs = 10_000;
+
 /** Reads events; once that is refused it is not tried again. */
 export class Reasons {
   readonly #cluster: Cluster;
   #forbidden = false;
+  #lost: Loss | undefined;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
+  /** Set where the API server did not answer the last question. */
+  get lost(): Loss | undefined {
+    return this.#lost;
+  }
+
   /** Warnings about the objects of these names, the newest first; none where events can't be read. */
   async warnings(namespace: string, names: readonly string[]): Promise<readonly Occurrence[]> {
-    if (this.#forbidden) return [];
+    const since = performance.now();
     try {
-      const lists = await Promise.all(
-        names.map((name) =>
-          this.#cluster.list(events, { namespace, fieldSelector: `involvedObject.name=${name}` }, readOccurrence),
-        ),
-      );
-      return lists
-        .flatMap((list) => list.items)
-        .filter((occurrence) => occurrence.type === 'Warning')
-        .sort((one, other) => other.at - one.at);
+      const found = await inTime((signal) => this.#read(namespace, names, signal));
+      this.#lost = undefined;
+      return found;
     } catch (error) {
       // An explanation that fails must not fail what it would explain.
       if (isStatus(error, 403)) this.#forbidden = true;
+      const silent = error instanceof NoAnswer || isLost(error);
+      this.#lost = silent && error instanceof Error ? { since, ...this.#lost, message: error.message } : undefined;
       return [];
     }
+  }
+
+  async #read(namespace: string, names: readonly string[], signal: AbortSignal): Promise<readonly Occurrence[]> {
+    if (this.#forbidden) {
+      // Everybody may read it: whether the server answers at all is worth knowing.
+      await this.#cluster.raw('/version');
+      return [];
+    }
+    const lists = await Promise.all(
+      names.map((name) =>
+        this.#cluster.list(events, { namespace, fieldSelector: `involvedObject.name=${name}` }, readOccurrence, {
+          signal,
+        }),
+      ),
+    );
+    return lists
+      .flatMap((list) => list.items)
+      .filter((occurrence) => occurrence.type === 'Warning')
+      .sort((one, other) => other.at - one.at);
+  }
+}
+
+class NoAnswer extends Error {
+  constructor() {
+    super(`the API server has not answered for ${answerMs / 1000} s`);
+  }
+}
+
+/** Gives work up that is not done in time, and stops waiting for it. */
+async function inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const giveUp = new AbortController();
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    giveUp.abort(new NoAnswer());
+    late.reject(giveUp.signal.reason);
+  }, answerMs);
+  try {
+    return await Promise.race([work(giveUp.signal), late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -157,6 +157,7 @@ class TargetRun {
         deadline: run.deadlineFor(byMigration),
         migrationDeadline: run.deadlineFor(true),
         pace: run.pace,
+        stop: run.options.signal,
         ...(written.at === undefined ? {} : { writtenAt: written.at }),
       },
       run.observer,

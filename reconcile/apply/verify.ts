@@ -33,6 +33,7 @@ export async function verify(plan: TargetPlan, last: Action, run: Run): Promise<
       deadline: run.deadlineFor(false),
       migrationDeadline: run.deadlineFor(true),
       pace: run.pace,
+      stop: run.options.signal,
     },
     run.observer,
     run.reasons,

@@ -6,7 +6,7 @@ import { liveVm, type Seen } from './fixtures/live-vm.ts';
 import { type Goal, goalsOf } from './layers.ts';
 import type { RunEvent } from './model.ts';
 import type { Occurrence } from './reasons.ts';
-import { type Asked, type Sight, type Wait, waitFor } from './wait.ts';
+import { type Asked, type Sight, type Wait, type WaitPace, waitFor } from './wait.ts';
 
 const target = { namespace: 'prod', name: 'db-0' };
 const action: Action = {
@@ -21,6 +21,8 @@ const written = { vm: {}, vmi: {}, annotation: 'vlan10' } as const;
 const inPod = { ...written, networkStatus: 'vlan10', sources: ['multus-status'] } as const;
 const done = { ...inPod, sources: ['domain', 'multus-status'] } as const;
 const at = Date.parse('2026-01-01T00:00:00Z');
+
+const pace: WaitPace = { askAfterMs: 5, failureGraceMs: 10, lostGraceMs: 10 };
 
 /** A cluster that goes through states, one at each look that follows a change. */
 class Script implements Sight {
@@ -58,7 +60,7 @@ class Script implements Sight {
 }
 
 function asked(...warnings: readonly Occurrence[]): Asked {
-  return { warnings: async () => warnings };
+  return { warnings: async () => warnings, lost: undefined };
 }
 
 function warning(reason: string, message: string, when: number): Occurrence {
@@ -71,7 +73,7 @@ function wait(patienceMs: number, more: Partial<Wait> = {}): Wait {
     action,
     goals,
     deadline: performance.now() + patienceMs,
-    pace: { askAfterMs: 5, failureGraceMs: 10 },
+    pace,
     ...more,
   };
 }
@@ -148,7 +150,7 @@ test('a report that is older, of another NIC, or followed by success does not', 
   const healed = await run(
     new Script(written, inPod, done),
     asked(warning('FailedAddingInterface', mine, at)),
-    wait(60_000, { writtenAt: at, pace: { askAfterMs: 0, failureGraceMs: 60_000 } }),
+    wait(60_000, { writtenAt: at, pace: { ...pace, askAfterMs: 0, failureGraceMs: 60_000 } }),
   );
   assert.equal(healed.result.kind, 'reached');
 });
@@ -177,6 +179,7 @@ test('a VM whose objects never rest does not put the deadline off', async () => 
     },
   };
   const reasons: Asked = {
+    lost: undefined,
     async warnings() {
       listener();
       return [];
@@ -184,6 +187,26 @@ test('a VM whose objects never rest does not put the deadline off', async () => 
   };
   const result = await waitFor(wait(0), restless, reasons, () => {});
   assert.equal(result.kind === 'failed' && result.code, 'apply/timeout');
+});
+
+/** An API server that no longer answers. */
+function silent(): Asked {
+  return { warnings: async () => [], lost: { message: 'nobody answers', since: performance.now() } };
+}
+
+test('a server that is lost is named, while the wait goes on and at its end', async () => {
+  const { result, events } = await run(new Script(inPod), silent(), wait(30));
+  assert.equal(result.kind === 'failed' && result.code, 'cluster/unreachable');
+  assert.match(result.kind === 'failed' ? result.reason : '', /^nobody answers, for 0 s; seen last: .*no NIC "blue"/);
+  assert.ok(events.some((seen) => seen.type === 'waiting' && seen.reason === 'nobody answers'));
+});
+
+test('after a stop a server that is lost is not waited for to the deadline; one that answers is', async () => {
+  const stop = AbortSignal.abort('SIGTERM');
+  const { result } = await run(new Script(inPod), silent(), wait(60_000, { stop }));
+  assert.equal(result.kind === 'failed' && result.code, 'cluster/unreachable');
+  const patient = await run(new Script(inPod, inPod, inPod, done), asked(), wait(60_000, { stop }));
+  assert.equal(patient.result.kind, 'reached');
 });
 
 test('a VM that is deleted ends the wait', async () => {

@@ -18,6 +18,8 @@ export interface Wait {
   /** When the change was written, by the server's clock; undefined where nothing was. */
   readonly writtenAt?: number;
   readonly pace: WaitPace;
+  /** Aborts when the run is told to stop: a server that is out of reach is not waited for then. */
+  readonly stop?: AbortSignal | undefined;
 }
 
 /** How patient a wait is; defaults suit a real cluster. */
@@ -26,22 +28,27 @@ export interface WaitPace {
   readonly askAfterMs: number;
   /** So long a NIC may still turn up after the controller has reported that it could not plug it. */
   readonly failureGraceMs: number;
+  /** So long a server that is out of reach is waited for after the run was told to stop. */
+  readonly lostGraceMs: number;
 }
 
-export const defaultPace: WaitPace = { askAfterMs: 2000, failureGraceMs: 5000 };
+export const defaultPace: WaitPace = { askAfterMs: 2000, failureGraceMs: 5000, lostGraceMs: 10_000 };
+
+/** What has not changed is told again after so long. */
+const tellAgainMs = 10_000;
 
 export type WaitResult =
   | { readonly kind: 'reached'; readonly live: LiveVm }
   | {
       readonly kind: 'failed';
-      readonly code: 'apply/timeout' | 'apply/not-plugged' | 'plan/stale';
+      readonly code: 'apply/timeout' | 'apply/not-plugged' | 'plan/stale' | 'cluster/unreachable';
       readonly layer: Layer;
       readonly reason: string;
     };
 
 /** What a wait needs of the run: the watched layers, and why one lags. */
 export type Sight = Pick<Observer, 'look' | 'podNames' | 'onChange'>;
-export type Asked = Pick<Reasons, 'warnings'>;
+export type Asked = Pick<Reasons, 'warnings' | 'lost'>;
 
 /** Follows one action to its end by the observer's watches; asks for reasons only while nothing moves. */
 export async function waitFor(wait: Wait, observer: Sight, reasons: Asked, onEvent: OnRunEvent): Promise<WaitResult> {
@@ -56,6 +63,7 @@ class LayerWait {
   readonly #started = performance.now();
   readonly #reached = new Set<Layer>();
   #told = '';
+  #toldAt = Number.NEGATIVE_INFINITY;
   #reason: string | undefined;
   #failedSince: number | undefined;
 
@@ -87,9 +95,12 @@ class LayerWait {
           askAt = performance.now() + pace.askAfterMs;
         }
         this.#tellWaiting(lagging);
+        if (this.#isAbandoned()) return failed('cluster/unreachable', lagging.layer, this.#lastWords(lagging));
         // What came while the reasons were asked for counts, but a VM that never rests gets one more look, not one more each time.
-        if (now >= deadline && (isLastLook || !changes.pending))
-          return failed('apply/timeout', lagging.layer, this.#lastWords(lagging));
+        if (now >= deadline && (isLastLook || !changes.pending)) {
+          const code = this.#reasons.lost === undefined ? 'apply/timeout' : 'cluster/unreachable';
+          return failed(code, lagging.layer, this.#lastWords(lagging));
+        }
         isLastLook = now >= deadline;
         await changes.next(Math.min(askAt, Math.max(deadline, performance.now())) - performance.now());
       }
@@ -115,10 +126,12 @@ class LayerWait {
 
   #tellWaiting(lagging: LayerReading): void {
     const { target, action } = this.#wait;
-    const reason = this.#reason ?? lagging.seen;
+    const reason = this.#reasons.lost?.message ?? this.#reason ?? lagging.seen;
     const words = `${lagging.layer} ${reason}`;
-    if (words === this.#told) return;
+    const now = performance.now();
+    if (words === this.#told && now < this.#toldAt + tellAgainMs) return;
     this.#told = words;
+    this.#toldAt = now;
     const layer = lagging.layer;
     this.#onEvent({ type: 'waiting', target, action, layer, ...(reason === undefined ? {} : { reason }) });
   }
@@ -146,7 +159,18 @@ class LayerWait {
     );
   }
 
+  #isAbandoned(): boolean {
+    const { lost } = this.#reasons;
+    const { stop, pace } = this.#wait;
+    return stop?.aborted === true && lost !== undefined && performance.now() >= lost.since + pace.lostGraceMs;
+  }
+
   #lastWords(lagging: LayerReading): string {
+    const { lost } = this.#reasons;
+    if (lost !== undefined) {
+      const seen = lagging.seen === undefined ? '' : `; seen last: ${lagging.seen}`;
+      return `${lost.message}, for ${Math.round((performance.now() - lost.since) / 1000)} s${seen}`;
+    }
     return [lagging.seen, this.#reason].filter((words) => words !== undefined).join('; ');
   }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
-import { apiFailure } from '../kube/failures.ts';
+import { apiFailure, isLost } from '../kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import type { Action } from '../plan/model.ts';
 import { fieldManager } from '../systems/patchpanel.ts';
@@ -85,11 +85,6 @@ function isRace(error: unknown): boolean {
   const failure = apiFailure(error);
   if (failure === undefined) return false;
   return failure.status === 409 || (failure.status === 422 && failure.message === unfitPatch);
-}
-
-function isLost(error: unknown): boolean {
-  if (!(error instanceof PatchpanelError)) return false;
-  return error.code === 'cluster/unreachable' || (apiFailure(error)?.status ?? 0) >= 500;
 }
 
 function refusal(error: unknown): unknown {

@@ -28,6 +28,12 @@ export function isStatus(error: unknown, status: number): boolean {
   return apiFailure(error)?.status === status;
 }
 
+/** Whether nobody answered, or a server that could not do its work: for a write, that may have happened all the same. */
+export function isLost(error: unknown): boolean {
+  if (!(error instanceof PatchpanelError)) return false;
+  return error.code === 'cluster/unreachable' || (apiFailure(error)?.status ?? 0) >= 500;
+}
+
 /**
  * Reads a Status, or whatever else came with an error status: a proxy answers in HTML, an unknown path of a custom
  * group in plain text.

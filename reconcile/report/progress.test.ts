@@ -39,6 +39,24 @@ test('a plain log tells of a wait that takes long', () => {
   assert.match(text, /^waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it$/m);
 });
 
+test('a plain log tells of the same wait once', () => {
+  const waiting: RunEvent = { type: 'waiting', target, action: unplug, layer: 'domain', reason: 'the guest holds it' };
+  const texts: string[] = [];
+  let now = 0;
+  const progress = plainProgress({ write: (text) => void texts.push(text) }, plain, () => now);
+  progress.onEvent({ type: 'action-started', target, action: unplug });
+  progress.onEvent(waiting);
+  assert.equal(texts.length, 0);
+  now = 10_000;
+  progress.onEvent(waiting);
+  progress.onEvent(waiting);
+  progress.onEvent({ ...waiting, reason: 'nobody answers' });
+  assert.deepEqual(
+    texts.map((text) => text.split(': ')[1]),
+    ['the guest holds it\n', 'nobody answers\n'],
+  );
+});
+
 test('a terminal shows waits below the log and takes them away', () => {
   const text = written((stream) => liveProgress(stream, plain, () => 0));
   assert.match(text, /waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it\n/);

@@ -100,10 +100,16 @@ function actionWords(
 /** One line an event, for a stream that is no terminal. */
 export function plainProgress(stream: ProgressStream, style: Style, now: () => number): Progress {
   const courses = new Courses(now);
+  const waits = new Map<string, string>();
   return {
     onEvent(event) {
       courses.note(event);
       const line = eventLine(event, courses, style);
+      if (event.type === 'waiting' && line !== undefined) {
+        // A wait is told again while it lasts: in a log, once is enough.
+        if (waits.get(event.action.id) === line) return;
+        waits.set(event.action.id, line);
+      }
       if (line !== undefined) stream.write(`${line}\n`);
     },
     close() {},
