@@ -27,7 +27,7 @@ suite('trouble', () => {
       assert.equal(failure(outcome).code, 'apply/timeout');
       assert.match(failure(outcome).reason ?? '', /no NIC "stuck"/);
       assert.equal(outcome.targets[0]?.actions[1]?.result, 'not-started');
-      assert.match(outcome.targets[0]?.actions[1]?.reason ?? '', /plug .* failed/);
+      assert.match(outcome.targets[0]?.actions[1]?.reason ?? '', /^"plug stuck" failed$/);
       assert.ok(events.some((event) => event.type === 'waiting' && event.layer === 'domain'));
       // Once the guest takes it, the next run goes on from there.
       heal(here);

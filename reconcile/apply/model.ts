@@ -1,4 +1,5 @@
 /** What a run did, and what it says while it does it. */
+import type { ErrorCode } from '../errors.ts';
 import type { Action } from '../plan/model.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
 
@@ -22,8 +23,9 @@ export interface ActionOutcome {
   /** Layer that lagged where it failed, and the system's own words. */
   readonly laggingLayer?: Layer;
   readonly reason?: string;
-  /** Code of errors.ts, or of the table of failures in docs/reference/errors.md. */
-  readonly code?: string;
+  readonly code?: ErrorCode;
+  /** What to do about a failure. */
+  readonly remedy?: string;
 }
 
 export interface TargetOutcome {
@@ -79,7 +81,13 @@ export type RunEvent =
       readonly action: Action;
       readonly milliseconds: number;
     }
-  | { readonly type: 'action-failed'; readonly target: ObjectName; readonly action: Action; readonly reason: string }
+  | {
+      readonly type: 'action-failed';
+      readonly target: ObjectName;
+      readonly action: Action;
+      readonly reason: string;
+      readonly code: ErrorCode;
+    }
   | { readonly type: 'target-done'; readonly target: ObjectName; readonly result: TargetResult }
   | { readonly type: 'stopping'; readonly signal: string };
 

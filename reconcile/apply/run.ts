@@ -1,5 +1,6 @@
 /** What all VMs of one run share. */
 import type { Cluster } from '../kube/cluster.ts';
+import { actionNames } from '../plan/action-name.ts';
 import type { Plan } from '../plan/model.ts';
 import type { ApplyOptions } from './apply.ts';
 import type { ActionOutcome, OnRunEvent } from './model.ts';
@@ -67,8 +68,10 @@ export class Run {
 /** How each action of the plan ended, for those of other VMs that come after it. */
 export class Ledger {
   readonly #entries: ReadonlyMap<string, PromiseWithResolvers<ActionOutcome>>;
+  readonly #names: ReadonlyMap<string, string>;
 
   constructor(plan: Plan) {
+    this.#names = actionNames(plan);
     this.#entries = new Map(
       plan.targets.flatMap((target) =>
         target.actions.map((action) => [action.id, Promise.withResolvers<ActionOutcome>()] as const),
@@ -78,6 +81,11 @@ export class Ledger {
 
   settle(outcome: ActionOutcome): void {
     this.#entries.get(outcome.id)?.resolve(outcome);
+  }
+
+  /** The action in words, with its VM. */
+  nameOf(id: string): string {
+    return this.#names.get(id) ?? id;
   }
 
   /** Undefined for an id that is not in the plan. */

@@ -1,6 +1,7 @@
 /** One VM of a run: its actions in sequence, each written, followed and told; then the final check. */
-import { PatchpanelError } from '../errors.ts';
+import { type ErrorCode, errorTable, PatchpanelError } from '../errors.ts';
 import type { LiveVm } from '../live/model.ts';
+import { actionName } from '../plan/action-name.ts';
 import type { Action, Blocker, TargetPlan } from '../plan/model.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
 import { goalsOf } from './layers.ts';
@@ -92,8 +93,8 @@ class TargetRun {
       outcome = { ...failedBy(action, error), milliseconds: performance.now() - started };
     }
     if (outcome.result === 'failed') {
-      this.#hindrance = { reason: `${action.kind} (${action.id}) failed`, interrupted: false };
-      onEvent({ type: 'action-failed', target: this.#target, action, reason: outcome.reason ?? '' });
+      this.#hindrance = { reason: `"${actionName(action)}" failed`, interrupted: false };
+      this.#tellFailure(action, outcome);
     } else {
       onEvent({ type: 'action-done', target: this.#target, action, milliseconds: outcome.milliseconds ?? 0 });
     }
@@ -133,7 +134,7 @@ class TargetRun {
     if (outcome === undefined) return { reason: this.#run.whyOver ?? 'the run was told to stop', interrupted: true };
     if (outcome.result === 'done') return undefined;
     const interrupted = outcome.result === 'not-started' && this.#run.whyOver !== undefined;
-    return { reason: `it comes after ${outcome.kind} (${id}), which was not done`, interrupted };
+    return { reason: `it comes after "${ledger.nameOf(id)}", which was not done`, interrupted };
   }
 
   async #carryOut(action: Action): Promise<ActionOutcome> {
@@ -166,7 +167,7 @@ class TargetRun {
     );
     if (result.kind === 'failed') {
       const { code, layer, reason } = result;
-      return { id: action.id, kind: action.kind, result: 'failed', laggingLayer: layer, reason, code };
+      return { ...failedAs(action, code, reason), laggingLayer: layer };
     }
     return { id: action.id, kind: action.kind, result: 'done' };
   }
@@ -192,7 +193,11 @@ class TargetRun {
       ...outcome,
       ...(before?.milliseconds === undefined ? {} : { milliseconds: before.milliseconds }),
     });
-    this.#run.onEvent({ type: 'action-failed', target: this.#target, action, reason: outcome.reason ?? '' });
+    this.#tellFailure(action, outcome);
+  }
+
+  #tellFailure(action: Action, { reason = '', code = 'internal' }: ActionOutcome): void {
+    this.#run.onEvent({ type: 'action-failed', target: this.#target, action, reason, code });
   }
 
   #result(): TargetResult {
@@ -240,12 +245,17 @@ function notStarted(action: Action, reason: string): ActionOutcome {
   return { id: action.id, kind: action.kind, result: 'not-started', reason };
 }
 
-function failedAs(action: Action, code: string, reason: string): ActionOutcome {
-  return { id: action.id, kind: action.kind, result: 'failed', reason, code };
+function failedAs(
+  action: Action,
+  code: ErrorCode,
+  reason: string,
+  remedy: string = errorTable[code].remedy,
+): ActionOutcome {
+  return { id: action.id, kind: action.kind, result: 'failed', reason, code, remedy };
 }
 
 function failedBy(action: Action, error: unknown): ActionOutcome {
-  if (error instanceof PatchpanelError) return failedAs(action, error.code, error.message);
+  if (error instanceof PatchpanelError) return failedAs(action, error.code, error.message, error.remedy);
   return failedAs(action, 'internal', error instanceof Error ? error.message : String(error));
 }
 

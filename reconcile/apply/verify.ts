@@ -1,5 +1,6 @@
 /** The last look at a VM: everything that was done there, and all that is declared or owned, in every layer at one time. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ErrorCode } from '../errors.ts';
 import { readDomain } from '../live/domain.ts';
 import type { LiveVm } from '../live/model.ts';
 import type { Action, PlannedAttachment, TargetPlan } from '../plan/model.ts';
@@ -12,7 +13,7 @@ import { waitFor } from './wait.ts';
 export interface Verdict {
   /** Layers that agree. */
   readonly verified: readonly Layer[];
-  readonly failure?: { readonly layer: Layer; readonly code: string; readonly reason: string };
+  readonly failure?: { readonly layer: Layer; readonly code: ErrorCode; readonly reason: string };
 }
 
 /** VMI status is written from the domain's state a moment after libvirt has changed it, and before. */

@@ -7,14 +7,19 @@ import { count, describeAction, duration } from './words.ts';
 /** Words of each action of the plan, by its id. */
 type ActionWords = ReadonlyMap<string, string>;
 
-function actionLine(action: ActionOutcome, words: ActionWords, style: Style): string {
+function actionLines(action: ActionOutcome, words: ActionWords, style: Style): string[] {
   const what = printable(words.get(action.id) ?? `${action.kind} (${action.id})`);
-  const time = action.milliseconds === undefined ? '' : `  ${duration(action.milliseconds)}`;
-  if (action.result === 'done') return `  ${style.good('done')}        ${what}${time}`;
+  const time = action.milliseconds === undefined ? '' : duration(action.milliseconds);
+  if (action.result === 'done') return [`  ${style.good('done')}        ${what}  ${time}`.trimEnd()];
   const layer = action.laggingLayer === undefined ? '' : ` at layer ${action.laggingLayer}`;
   const reason = action.reason === undefined ? '' : `: ${printable(action.reason)}`;
-  if (action.result === 'failed') return `  ${style.bad('failed')}      ${what}${layer}${reason}${time}`;
-  return `  not started ${what}${reason}`;
+  if (action.result === 'not-started') return [`  not started ${what}${reason}`];
+  const code = action.code === undefined ? '' : ` (${action.code})`;
+  const verb = action.code === 'apply/timeout' ? 'gave up ' : '';
+  const gaveUp = time === '' ? '' : `, ${verb}after ${time}`;
+  const lines = [`  ${style.bad('failed')}      ${what}${layer}${reason}${code}${gaveUp}`];
+  if (action.remedy !== undefined) lines.push(`              ${printable(action.remedy)}`);
+  return lines;
 }
 
 function targetLines(target: TargetOutcome, words: ActionWords, style: Style): string[] {
@@ -23,7 +28,10 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
     const layers = target.verified.length > 0 ? `  layers agree: ${target.verified.join(', ')}` : '';
     return [`${name}  ${style.good('converged')}${style.dim(layers)}`];
   }
-  return [`${name}  ${style.bad(target.result)}`, ...target.actions.map((action) => actionLine(action, words, style))];
+  return [
+    `${name}  ${style.bad(target.result)}`,
+    ...target.actions.flatMap((action) => actionLines(action, words, style)),
+  ];
 }
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */

@@ -27,9 +27,16 @@ prod/full-0  running  vms/full-0.yaml:3
       Unplug a NIC, or declare pciePorts.
 
 ports: # used  + to be used  - to be freed  . free  x not hot-pluggable
+changes: + plug  - unplug  ~ other change  . follow what is under way, or tidy the record
 Plan: 1 VM to change (1 plug, 1 unplug, 2 other changes), 1 VM blocked, 3 unchanged.
 `,
   );
+});
+
+test('an action that comes after one of another VM names it in words', () => {
+  const action = { kind: 'unplug', id: 'prod/web-0/1', after: [], attachments: ['old'], delivery: 'in-place' } as const;
+  const other: TargetPlan = { ...samplePlug, target: { ...samplePlug.target, name: 'web-0' }, actions: [action] };
+  assert.match(planText(samplePlan([samplePlug, other]), plain), / {2}after unplug old of prod\/web-0$/m);
 });
 
 test('a declared number of ports: now, after the next start, and what moves', () => {

@@ -1,8 +1,12 @@
 /** A plan for a terminal or a log. */
+import { actionNames } from '../plan/action-name.ts';
 import type { Action, Plan, TargetPlan } from '../plan/model.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, runStateWords, shortRevision, sign, sourceName } from './words.ts';
+
+/** Signs of actions; a plan that only plugs and unplugs explains itself. */
+const changeLegend = 'changes: + plug  - unplug  ~ other change  . follow what is under way, or tidy the record';
 
 function paintAction(action: Action, style: Style): (text: string) => string {
   const mark = sign(action);
@@ -11,16 +15,17 @@ function paintAction(action: Action, style: Style): (text: string) => string {
   return mark === '~' ? style.changed : style.dim;
 }
 
-function actionLine(action: Action, target: TargetPlan, style: Style): string {
+function actionLine(action: Action, target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string {
   const ports = action.kind === 'plug' && action.ports !== undefined ? Object.values(action.ports) : [];
   const where = ports.length === 0 ? '' : style.dim(`  -> port ${ports.join(', ')}`);
   const foreign = action.after.filter((id) => !id.startsWith(`${target.target.namespace}/${target.target.name}/`));
-  const after = foreign.length === 0 ? '' : style.dim(`  after ${foreign.join(', ')}`);
+  const first = foreign.map((id) => printable(names.get(id) ?? id)).join(', ');
+  const after = foreign.length === 0 ? '' : style.dim(`  after ${first}`);
   const words = printable(describeAction(action, target.target));
   return `  ${paintAction(action, style)(`${sign(action)} ${words}`)}${where}${after}`;
 }
 
-function targetLines(target: TargetPlan, style: Style): string[] {
+function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string[] {
   const { namespace, name } = target.target;
   const place = style.dim(printable(`${target.position.file}:${target.position.line}`));
   const lines = [`${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
@@ -29,7 +34,7 @@ function targetLines(target: TargetPlan, style: Style): string[] {
     lines.push(`  ${style.bad('! blocked')} (${blocker.code}) ${printable(whom + blocker.message)}`);
     lines.push(`      ${printable(blocker.remedy)}`);
   }
-  for (const action of target.actions) lines.push(actionLine(action, target, style));
+  for (const action of target.actions) lines.push(actionLine(action, target, names, style));
   if (target.ports !== undefined) lines.push(`  ${portStrip(target.ports, style)}`);
   if (target.portCount !== undefined)
     lines.push(...portCountLines(target.portCount).map((line) => `  ${printable(line)}`));
@@ -62,8 +67,11 @@ export function planText(plan: Plan, style: Style): string {
     style.dim(`${plan.cluster.server}  KubeVirt ${plan.cluster.kubevirtVersion ?? 'of unknown version'}, ${how}`),
     '',
   ];
-  for (const target of plan.targets) lines.push(...targetLines(target, style), '');
+  const names = actionNames(plan);
+  for (const target of plan.targets) lines.push(...targetLines(target, names, style), '');
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
+  const signs = plan.targets.flatMap(({ actions }) => actions.map(sign));
+  if (signs.includes('~') || signs.includes('.')) lines.push(style.dim(changeLegend));
   lines.push(style.bold(planSummary(plan)));
   return `${lines.join('\n')}\n`;
 }

@@ -15,7 +15,7 @@ const course: readonly RunEvent[] = [
   { type: 'waiting', target, action: unplug, layer: 'domain', reason: 'the guest holds it' },
   { type: 'layer-reached', target, action: unplug, layer: 'domain', milliseconds: 840 },
   { type: 'action-done', target, action: unplug, milliseconds: 900 },
-  { type: 'action-failed', target, action: link, reason: 'no\nluck' },
+  { type: 'action-failed', target, action: link, reason: 'no\nluck', code: 'apply/timeout' },
 ];
 
 function written(make: (stream: { write: (text: string) => void }) => { onEvent: (event: RunEvent) => void }): string {
@@ -28,7 +28,7 @@ function written(make: (stream: { write: (text: string) => void }) => { onEvent:
 test('a plain log has a line for each action that ended, with the time of each layer', () => {
   assert.equal(
     written((stream) => plainProgress(stream, plain, () => 0)),
-    'done    prod/db-0  unplug backup  in 0.9 s: domain 0.8 s\nfailed  prod/db-0  set the link of mgmt down: no\\u000aluck\n',
+    'done    prod/db-0  unplug backup  in 0.9 s: domain 0.8 s\nfailed  prod/db-0  set the link of mgmt down: no\\u000aluck (apply/timeout)\n',
   );
 });
 
@@ -61,7 +61,7 @@ test('a terminal shows waits below the log and takes them away', () => {
   const text = written((stream) => liveProgress(stream, plain, () => 0));
   assert.match(text, /waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it\n/);
   assert.equal(text.split('\u001b[1A\u001b[0J').length - 1, 2);
-  assert.match(text, /luck\n$/);
+  assert.match(text, /luck \(apply\/timeout\)\n$/);
 });
 
 test('JSON lines carry time, level, VM and action', () => {
@@ -78,5 +78,6 @@ test('JSON lines carry time, level, VM and action', () => {
     kind: 'link',
     type: 'action-failed',
     reason: 'no\nluck',
+    code: 'apply/timeout',
   });
 });

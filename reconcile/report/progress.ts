@@ -80,7 +80,7 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return `${style.good('done')}    ${actionWords(event, style)}  ${style.dim(times)}`;
     }
     case 'action-failed':
-      return `${style.bad('failed')}  ${actionWords(event, style)}: ${printable(event.reason)}`;
+      return `${style.bad('failed')}  ${actionWords(event, style)}: ${printable(event.reason)} (${event.code})`;
     case 'target-done':
       return undefined;
     case 'stopping':

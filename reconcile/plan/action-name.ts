@@ -1,0 +1,36 @@
+/** Actions as a sentence about another action names them: people do not know ids. */
+import { objectKey } from '../vocabulary.ts';
+import type { Action, Plan } from './model.ts';
+
+/** What an action does, in few words: `plug storage`. */
+export function actionName(action: Action): string {
+  switch (action.kind) {
+    case 'plug':
+      return `plug ${action.attachments.map(({ name }) => name).join(', ')}`;
+    case 'unplug':
+      return `unplug ${action.attachments.join(', ')}`;
+    case 'link':
+      return `set the link of ${action.attachment}`;
+    case 'swap':
+      return `move ${action.attachment}`;
+    case 'follow':
+      return `wait for ${action.attachment}`;
+    case 'edit-template':
+      return 'edit the template';
+    case 'set-ports':
+      return 'set the number of ports';
+    case 'release':
+      return `drop the record of ${action.attachments.join(', ')}`;
+    default:
+      return action satisfies never;
+  }
+}
+
+/** The same with the VM, `plug storage of prod/db-0`, by the id of the action. */
+export function actionNames({ targets }: Pick<Plan, 'targets'>): ReadonlyMap<string, string> {
+  return new Map(
+    targets.flatMap(({ target, actions }) =>
+      actions.map((action) => [action.id, `${actionName(action)} of ${objectKey(target)}`] as const),
+    ),
+  );
+}
