@@ -153,6 +153,8 @@ for (const [title, goal, rows] of sequences) {
       const lagging = firstLagging(readLayers([goal], live(sight)));
       assert.equal(lagging?.layer ?? 'done', expected, `row ${index + 1}: ${lagging?.seen}`);
       if (lagging !== undefined) assert.ok((lagging.seen ?? '').length > 0);
+      // An interface of the pod is a hash: the NIC stands beside it.
+      if (/pod[0-9a-f]{11}/.test(lagging?.seen ?? '')) assert.match(lagging?.seen ?? '', /"blue" \(pod[0-9a-f]{11}\)/);
     }
   });
 }

@@ -226,7 +226,7 @@ function judgeGone(name: string, layer: WatchedLayer, live: LiveVm): Verdict {
       return undefined;
     case 'multus': {
       if (podStatus(live.pod).some((entry) => entry.interface === interfaceName(live, name)))
-        return `network-status still has ${interfaceName(live, name)}`;
+        return `network-status still has ${inPod(live, name)}`;
       return status?.sources.includes('multus-status') !== true || `the VMI still sees "${name}" in the pod`;
     }
     case 'domain':
@@ -298,19 +298,19 @@ function judgeAnnotation(live: LiveVm, name: string, network: ObjectName): Verdi
   if (live.pod === undefined) return 'the launcher pod is not there';
   if ('problem' in live.pod.networks) return live.pod.networks.problem;
   const element = live.pod.networks.find((candidate) => candidate.interface === interfaceName(live, name));
-  if (element === undefined) return `the pod annotation has no ${interfaceName(live, name)}`;
+  if (element === undefined) return `the pod annotation has no ${inPod(live, name)}`;
   const found = `${element.namespace}/${element.name}`;
-  return found === objectKey(network) || `the pod annotation has ${interfaceName(live, name)} on ${found}`;
+  return found === objectKey(network) || `the pod annotation has ${inPod(live, name)} on ${found}`;
 }
 
 function judgeNetworkStatus(live: LiveVm, name: string, network: ObjectName): Verdict {
   if (live.pod === undefined) return 'the launcher pod is not there';
   if ('problem' in live.pod.status) return live.pod.status.problem;
   const entry = live.pod.status.find((candidate) => candidate.interface === interfaceName(live, name));
-  if (entry === undefined) return `network-status has no ${interfaceName(live, name)}`;
+  if (entry === undefined) return `network-status has no ${inPod(live, name)}`;
   // Very old Multus wrote the bare name.
   const found = entry.name.includes('/') ? entry.name : `${live.namespace}/${entry.name}`;
-  if (found !== objectKey(network)) return `network-status has ${interfaceName(live, name)} on ${found}`;
+  if (found !== objectKey(network)) return `network-status has ${inPod(live, name)} on ${found}`;
   return (
     statusNic(live, name)?.sources.includes('multus-status') === true || `the VMI does not see "${name}" in the pod`
   );
@@ -319,6 +319,22 @@ function judgeNetworkStatus(live: LiveVm, name: string, network: ObjectName): Ve
 /** Name of the NIC in the pod: what KubeVirt found, else what it derives from the network name. */
 export function interfaceName(live: LiveVm, name: string): string {
   return statusNic(live, name)?.podInterfaceName ?? podInterfaceName(name);
+}
+
+/** The NIC with its name in the pod, which is a hash that nobody knows by heart. */
+function inPod(live: LiveVm, name: string): string {
+  return `"${name}" (${interfaceName(live, name)})`;
+}
+
+/** A text of the system in which each interface of a pod is followed by the NIC that it is. */
+export function withNicNames(text: string, live: LiveVm, names: readonly string[]): string {
+  const nics = new Map(
+    [...live.nics.map(({ name }) => name), ...names].map((name) => [interfaceName(live, name), name]),
+  );
+  return text.replaceAll(/\b(?:pod|net)[0-9a-f]+\b/g, (found) => {
+    const name = nics.get(found);
+    return name === undefined ? found : `${found} ("${name}")`;
+  });
 }
 
 function podStatus(pod: LivePod | undefined): readonly NetworkStatus[] {

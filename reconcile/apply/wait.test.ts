@@ -135,7 +135,7 @@ test('a controller that gave up ends the wait early', async () => {
   if (result.kind !== 'failed') return;
   assert.equal(result.code, 'apply/not-plugged');
   assert.equal(result.layer, 'multus');
-  assert.match(result.reason, /failed adding interface/);
+  assert.match(result.reason, /failed adding interface pod[0-9a-f]{11} \("blue"\) to network: vlan10/);
 });
 
 test('a report that is older, of another NIC, or followed by success does not', async () => {

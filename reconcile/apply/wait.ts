@@ -2,7 +2,7 @@
 import type { LiveVm } from '../live/model.ts';
 import type { Action } from '../plan/model.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
-import { firstLagging, type Goal, interfaceName, type LayerReading, readLayers } from './layers.ts';
+import { firstLagging, type Goal, interfaceName, type LayerReading, readLayers, withNicNames } from './layers.ts';
 import type { OnRunEvent } from './model.ts';
 import type { Observer } from './observer.ts';
 import { conditionReason, failedInterface, type Occurrence, occurrenceText, type Reasons } from './reasons.ts';
@@ -91,7 +91,8 @@ class LayerWait {
         const now = performance.now();
         if (now >= askAt || now >= deadline) {
           const failure = await this.#ask(live, lagging);
-          if (failure !== undefined) return failed('apply/not-plugged', lagging.layer, occurrenceText(failure));
+          if (failure !== undefined)
+            return failed('apply/not-plugged', lagging.layer, this.#occurrenceWords(failure, live));
           askAt = performance.now() + pace.askAfterMs;
         }
         this.#tellWaiting(lagging);
@@ -143,13 +144,18 @@ class LayerWait {
     const warnings = await this.#reasons.warnings(target.namespace, names);
     // Of what is followed from an earlier run, older reports tell the reason too.
     const newest = warnings.find((warning) => warning.at >= (writtenAt ?? 0) - 1000);
-    this.#reason = newest === undefined ? conditionReason(live) : occurrenceText(newest);
+    this.#reason = newest === undefined ? conditionReason(live) : this.#occurrenceWords(newest, live);
     if (action.kind !== 'plug' || action.delivery !== 'in-place' || lagging.layer !== 'multus') return undefined;
     if (writtenAt === undefined) return undefined;
     const failure = failedInterface(warnings, this.#needles(live, goals), writtenAt);
     if (failure === undefined) return undefined;
     this.#failedSince ??= performance.now();
     return performance.now() - this.#failedSince >= pace.failureGraceMs ? failure : undefined;
+  }
+
+  #occurrenceWords(occurrence: Occurrence, live: LiveVm): string {
+    const names = this.#wait.goals.flatMap((goal) => ('name' in goal ? [goal.name] : []));
+    return withNicNames(occurrenceText(occurrence), live, names);
   }
 
   /** What a report about these goals mentions: the interface of the pod, or the network. */
