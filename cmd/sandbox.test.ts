@@ -9,6 +9,8 @@ import { buildProgram } from './program.ts';
 test('faults are known by name, and those of the API server take numbers', async () => {
   const refused = {
     'no-such-fault': /The faults are no-plug/,
+    'no-plug': /no-plug=\*\. The faults are no-plug/,
+    'no-unplug=': /no-unplug=\*/,
     'api-errors': /such as api-errors=0\.1/,
     'api-errors=1': /a share/,
     'api-errors=often': /a share/,

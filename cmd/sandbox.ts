@@ -25,12 +25,17 @@ function fault(text: string, previous: readonly Fault[] = []): readonly Fault[] 
   const at = text.indexOf('=');
   const name = at < 0 ? text : text.slice(0, at);
   if (!isFaultName(name)) throw new InvalidArgumentError(`The faults are ${faultNames.join(', ')}.`);
-  const value = at < 0 ? '*' : text.slice(at + 1);
+  const value = at < 0 ? '' : text.slice(at + 1);
   if (name === 'api-errors' && !(Number(value) > 0 && Number(value) < 1)) {
     throw new InvalidArgumentError('api-errors takes a share of the requests, such as api-errors=0.1.');
   }
   if (name === 'watch-cut' && !/^[1-9]\d{0,8}$/.test(value)) {
     throw new InvalidArgumentError('watch-cut takes milliseconds, such as watch-cut=2000.');
+  }
+  if (value === '') {
+    throw new InvalidArgumentError(
+      `${name} needs the name of what it strikes, or * for all: ${name}=*. The faults are ${faultNames.join(', ')}.`,
+    );
   }
   return [...previous, { name, value }];
 }

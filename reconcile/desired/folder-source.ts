@@ -15,10 +15,14 @@ export async function openFolder(path: string, limits: Limits): Promise<SourceTr
   let folder: string;
   try {
     folder = await realpath(path);
-    if (!(await lstat(folder)).isDirectory()) throw new Error('it is not a directory');
   } catch (cause) {
     const fault = isMissing(cause) ? 'does not exist' : 'can not be read as a folder';
     throw new PatchpanelError('source/not-found', `${path} ${fault}`, { cause });
+  }
+  if (!(await lstat(folder)).isDirectory()) {
+    throw new PatchpanelError('source/not-found', `${path} is a file, and the desired state is read from a folder`, {
+      remedy: `Give the folder that holds it: ${dirname(path)}`,
+    });
   }
   const root = (await checkoutAround(folder)) ?? folder;
   return new SourceTree(folderReader(root), relative(root, folder).split(sep).join('/'), limits);

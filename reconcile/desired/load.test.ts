@@ -28,6 +28,7 @@ test('a folder gives targets in order, with defaults, positions and a digest', a
     }),
     '.hidden/x.yaml': 'broken: [',
     '.hidden.yaml': 'broken: [',
+    'vms/node_modules/some/package.json': '{}',
     'README.md': 'not read',
   });
   const state = await loadDesired({ kind: 'folder', path: folder }, { defaultNamespace: 'fallback' });
@@ -146,4 +147,12 @@ test('a run that was told to stop reads no further', async (t) => {
   const path = await repository(t, { 'a.yaml': vmYaml('a') });
   const load = loadDesired({ kind: 'folder', path }, { signal: AbortSignal.abort(new Error('told to stop')) });
   await assert.rejects(load, /told to stop/);
+});
+
+test('a file in the place of the folder is said to be one, with the folder to give', async (t) => {
+  const folder = await repository(t, { 'a.yaml': vmYaml('a') });
+  const [found] = await faultsOf(loadDesired({ kind: 'folder', path: join(folder, 'a.yaml') }));
+  assert.equal(found?.code, 'source/not-found');
+  assert.match(found?.message ?? '', /a\.yaml is a file/);
+  assert.ok(found?.remedy.endsWith(folder), found?.remedy);
 });

@@ -25,6 +25,8 @@ export interface TreeReader {
 const rendered = /\.(?:ya?ml|json|jsonnet)$/;
 const readable = /\.(?:ya?ml|json|jsonnet|libsonnet)$/;
 const maxDepth = 64;
+/** Where npm puts what others wrote: thousands of JSON files, none of them desired state. */
+const packages = 'node_modules';
 
 export class SourceTree {
   readonly #reader: TreeReader;
@@ -69,7 +71,7 @@ export class SourceTree {
         throw new PatchpanelError('source/too-large', `${directory}: directories are nested deeper than ${maxDepth}`);
       }
       for (const { name, kind } of await this.#directory(directory)) {
-        if (name.startsWith('.')) continue;
+        if (name.startsWith('.') || name === packages) continue;
         const path = join(directory, name);
         if (kind === 'directory') await visit(path, depth + 1);
         else if (isRendered(path, name, kind, onSkippedLink)) found.push(path);

@@ -177,7 +177,10 @@ export function parsePlan(content: string): Plan {
   try {
     value = JSON.parse(content);
   } catch (cause) {
-    throw new PatchpanelError('plan/format', 'the plan is not JSON', { cause });
+    throw new PatchpanelError('plan/format', 'the file is no saved plan: it is not JSON', {
+      cause,
+      remedy: 'Save one with `plan -o json`; desired state is read from a folder, not from a file.',
+    });
   }
   const version = typeof value === 'object' && value !== null ? Reflect.get(value, 'version') : undefined;
   if (version !== planVersion) {
