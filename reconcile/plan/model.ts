@@ -84,6 +84,8 @@ export interface Blocker {
    * written for it (except `port-count`, which stops nothing else, and `no-ports`, which lets `set-ports` pass).
    */
   readonly attachment?: string;
+  /** Where that attachment is declared; left out for one that is no longer. */
+  readonly position?: Position;
   readonly message: string;
   readonly remedy: string;
 }

@@ -94,17 +94,25 @@ export const blockerCodes = [
   'port-count',
 ] as const;
 
+const position = z.strictObject({ file: text, line: count, column: count });
+
 const target = z.strictObject({
   target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
   uid: text.exactOptional(),
-  position: z.strictObject({ file: text, line: count, column: count }),
+  position,
   runState: z.enum(['running', 'stopped', 'starting', 'stopping', 'migrating', 'paused', 'missing']),
   differences: z.array(
     z.strictObject({ attachment: text, layer: z.enum(layers), field: text, wanted: json, found: json }),
   ),
   actions: z.array(action),
   blockers: z.array(
-    z.strictObject({ code: z.enum(blockerCodes), attachment: text.exactOptional(), message: text, remedy: text }),
+    z.strictObject({
+      code: z.enum(blockerCodes),
+      attachment: text.exactOptional(),
+      position: position.exactOptional(),
+      message: text,
+      remedy: text,
+    }),
   ),
   notes: z.array(z.strictObject({ code: text, attachment: text.exactOptional(), message: text })),
   ports: z

@@ -46,6 +46,17 @@ test('refusals', () => {
   checkRows(rows);
 });
 
+test('a blocker of an attachment points to where that is declared', () => {
+  const wanted = declared([blue, { ...red, mac: '03:00:00:00:00:01' }]);
+  const position = { file: 'vms/db-0.yaml', line: 17, column: 7 };
+  const attachments = wanted.attachments.map((each) => (each.name === 'red' ? { ...each, position } : each));
+  const [target] = planOf([{ ...wanted, attachments }], [runningVm([blue])]).targets;
+  assert.deepEqual(
+    target?.blockers.map((found) => [found.code, found.position]),
+    [['mac-invalid', position]],
+  );
+});
+
 test('an owned NIC is removed, any other is left alone', () => {
   const vm = runningVm([blue, red], own('blue', 'default'));
   const target = planVm([], vm);

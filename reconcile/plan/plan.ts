@@ -1,5 +1,5 @@
 /** Differences to ordered actions, and what blocks them. Pure: equal inputs give an equal plan. */
-import type { DesiredState, RestartPolicy } from '../desired/model.ts';
+import type { DesiredState, DesiredTarget, RestartPolicy } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
@@ -155,7 +155,7 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
     runState: runStateOf(context?.vm),
     differences: diff.attachments.flatMap(({ differences }) => differences),
     actions: struck ? actions : (ports?.actions ?? actions),
-    blockers: [...draft.blockers, ...refusals],
+    blockers: [...draft.blockers, ...refusals].map((each) => placed(each, diff.desired)),
     notes,
     ...(ports === undefined ? {} : { ports: ports.ports }),
     ...(draft.portCount === undefined ? {} : { portCount: draft.portCount }),
@@ -163,6 +163,15 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
     unmanaged: context === undefined ? [] : unmanagedNames(context),
     draft,
   };
+}
+
+/** A blocker of an attachment with the place where that is declared. */
+function placed({ code, attachment, ...words }: Blocker, { attachments }: DesiredTarget): Blocker {
+  if (attachment === undefined) return { code, ...words };
+  const found = attachments.find(({ name }) => name === attachment)?.position;
+  if (found === undefined) return { code, attachment, ...words };
+  const { file, line, column } = found;
+  return { code, attachment, position: { file, line, column }, ...words };
 }
 
 function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {

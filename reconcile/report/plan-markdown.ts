@@ -42,7 +42,9 @@ function blockers(plan: Plan): string[] {
     target.blockers.map((blocker) => {
       const whom = blocker.attachment === undefined ? '' : ` ${cell(blocker.attachment)}`;
       const who = `**${cell(`${target.target.namespace}/${target.target.name}`)}**${whom}`;
-      return `- ${who} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}`;
+      const { position } = blocker;
+      const at = position === undefined ? '' : ` ${cell(`${position.file}:${position.line}`)}`;
+      return `- ${who}${at} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}`;
     }),
   );
   return rows.length === 0 ? [] : ['### Blocked', '', ...rows, ''];

@@ -33,6 +33,14 @@ Plan: 1 VM to change (1 plug, 1 unplug, 2 other changes), 1 VM blocked, 3 unchan
   );
 });
 
+test('a blocker of an attachment tells where that is declared', () => {
+  const position = { file: 'vms/full-0.yaml', line: 9, column: 7 };
+  const found = { code: 'network-missing', attachment: 'a', position, message: 'no b', remedy: 'Make b.' } as const;
+  const plan = samplePlan([{ ...sampleBlocked, blockers: [found] }]);
+  assert.match(planText(plan, plain), /^ {2}! blocked \(network-missing\) a: no b {2}vms\/full-0\.yaml:9$/m);
+  assert.match(planMarkdown(plan), /\*\*prod\/full-0\*\* a vms\/full-0\.yaml:9 \(network-missing\): no b\. Make b\.$/m);
+});
+
 test('an action that comes after one of another VM names it in words', () => {
   const action = { kind: 'unplug', id: 'prod/web-0/1', after: [], attachments: ['old'], delivery: 'in-place' } as const;
   const other: TargetPlan = { ...samplePlug, target: { ...samplePlug.target, name: 'web-0' }, actions: [action] };

@@ -31,7 +31,9 @@ function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, sty
   const lines = [`${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
   for (const blocker of target.blockers) {
     const whom = blocker.attachment === undefined ? '' : `${blocker.attachment}: `;
-    lines.push(`  ${style.bad('! blocked')} (${blocker.code}) ${printable(whom + blocker.message)}`);
+    const { position } = blocker;
+    const at = position === undefined ? '' : style.dim(`  ${printable(`${position.file}:${position.line}`)}`);
+    lines.push(`  ${style.bad('! blocked')} (${blocker.code}) ${printable(whom + blocker.message)}${at}`);
     lines.push(`      ${printable(blocker.remedy)}`);
   }
   for (const action of target.actions) lines.push(actionLine(action, target, names, style));
