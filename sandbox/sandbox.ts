@@ -48,12 +48,21 @@ const actorPrograms: Readonly<Record<ActorName, string>> = {
   dynamicNetworks: 'dynamic-networks-controller',
 };
 
+/** A user whom RBAC holds to its rules. */
+export interface Account {
+  readonly user: string;
+  readonly token: string;
+  readonly allows: (request: Parameters<NonNullable<ApiServerOptions['authorize']>>[0]) => boolean;
+}
+
 /** What tests may do beyond the command line's options. */
 export interface AssembleOptions extends SandboxOptions {
   /** Stands between an actor and its client, to record what it writes. */
   readonly wrap?: (actor: ActorName, cluster: Cluster) => Cluster;
   /** Is asked before the model of libvirt is: see `real-virsh.ts`. */
   readonly exec?: ExecHandler;
+  /** Service accounts besides the administrator, and what each may do. */
+  readonly accounts?: readonly Account[];
   /** Is told of each domain that the launcher of a pod changed, NICs plugged and unplugged. */
   readonly onDomain?: (domain: Domain) => void;
 }
@@ -62,6 +71,8 @@ export interface AssembledSandbox extends Sandbox {
   /** The administrator's client, and the token for another. */
   readonly admin: Cluster;
   readonly adminToken: string;
+  /** PEM of the authority that the server's certificate is checked with. */
+  readonly ca: string;
   /** Switches of misbehaviour, which may be changed at any time. */
   readonly faults: Faults;
   /** Whether the dynamic-networks controller looks at pods. */
@@ -92,6 +103,8 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     actorTokens.set(name, token);
     tokens.set(token, { user, groups: ['system:masters', 'system:authenticated'] });
   }
+  const accounts = options.accounts ?? [];
+  for (const { user, token } of accounts) tokens.set(token, { user, groups: ['system:serviceaccounts'] });
   const tls = selfSigned(new Date());
   const modelled = virshExec((namespace, pod) => domainIn(api, node, namespace, pod));
   const api: ApiServer = await startApiServer({
@@ -105,9 +118,11 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     }),
     exec: async (request) => (await options.exec?.(request)) ?? (await modelled(request)),
     tokens,
-    authorize: ({ groups, subresource, namespace = '', name = '' }) => {
+    authorize: (request) => {
+      const { groups, subresource, namespace = '', name = '' } = request;
       const forbidden = subresource === 'exec' && faults.strikes('exec-forbidden', namespace, name);
-      return groups.includes('system:masters') && !forbidden;
+      const account = accounts.find(({ user }) => user === request.user);
+      return (account?.allows(request) ?? groups.includes('system:masters')) && !forbidden;
     },
     faults: apiFaults(options.faults ?? []),
     ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
@@ -163,6 +178,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       api,
       admin,
       adminToken,
+      ca: tls.certificate,
       faults,
       kubeconfig: kubeconfig(api.url, tls.certificate, adminToken),
       contents: [

@@ -1,7 +1,10 @@
 /** The manifests of examples/deploy, read as a cluster would, and the rights that they give to a service account. */
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
+import type { PodSpec } from './pod.ts';
 
 export const deployFolder = join(import.meta.dirname, '../examples/deploy');
 
@@ -51,6 +54,42 @@ export function readManifests(...files: readonly string[]): readonly Manifest[] 
   return files.flatMap((file) => parseManifests(readFileSync(join(deployFolder, file), 'utf8')));
 }
 
+/** Whether a test may go without it: in CI it may not. */
+export function kubectlIsMissing(): boolean {
+  return process.env.CI === undefined && spawnSync('kubectl', ['version', '--client']).error !== undefined;
+}
+
+/** The objects that kustomize makes of a folder, from examples/deploy. */
+export async function kustomize(folder: string): Promise<readonly Manifest[]> {
+  const { stdout } = await promisify(execFile)('kubectl', ['kustomize', resolve(deployFolder, folder)]);
+  return parseManifests(stdout);
+}
+
+interface JobSpec {
+  readonly template: { readonly metadata: { readonly labels: object }; readonly spec: PodSpec };
+  readonly podFailurePolicy: { readonly rules: readonly FailureRule[] };
+  readonly [key: string]: unknown;
+}
+
+interface FailureRule {
+  readonly action: string;
+  readonly onExitCodes?: {
+    readonly containerName: string;
+    readonly operator: string;
+    readonly values: readonly number[];
+  };
+  readonly onPodConditions?: readonly { readonly type: string; readonly status: string }[];
+}
+
+/** The Job among these objects, or that of the CronJob. @throws Error where there is none */
+export function jobOf(manifests: readonly Manifest[]): JobSpec {
+  for (const { kind, spec } of manifests) {
+    if (kind === 'Job') return spec as JobSpec;
+    if (kind === 'CronJob') return (spec as { readonly jobTemplate: { readonly spec: JobSpec } }).jobTemplate.spec;
+  }
+  throw new Error('there is no Job');
+}
+
 /** What the bindings among these objects allow a service account. @throws Error where a binding names no role of them */
 export function rightsOf(account: string, manifests: readonly Manifest[]): readonly Right[] {
   const bindings = manifests.filter((each): each is Binding => each.kind.endsWith('Binding'));
@@ -80,5 +119,16 @@ function expand({ apiGroups, resources, verbs }: Rule, namespace: string | undef
         ...(namespace === undefined ? {} : { namespace }),
       })),
     ),
+  );
+}
+
+/** Whether one of these rights lets a request through. */
+export function permits(rights: readonly Right[], request: Omit<Right, 'namespace'> & { namespace?: string }): boolean {
+  return rights.some(
+    ({ verb, group, resource, namespace }) =>
+      verb === request.verb &&
+      group === (request.group === '' ? 'core' : request.group) &&
+      resource === request.resource &&
+      (namespace === undefined || namespace === request.namespace),
   );
 }

@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
 import { cliPage } from './generators/cli-page.ts';
+import { plainManifest, pushJob } from './generators/deploy-files.ts';
 import { errorsPage } from './generators/errors-page.ts';
 import { baseRbac, execRbac, namespaceRbac } from './generators/rbac-manifests.ts';
 import { rbacPage } from './generators/rbac-page.ts';
@@ -23,6 +24,9 @@ const files: readonly GeneratedFile[] = [
   { path: 'examples/deploy/base/rbac.yaml', content: baseRbac },
   { path: 'examples/deploy/overlays/with-exec/rbac.yaml', content: execRbac },
   { path: 'examples/deploy/overlays/single-namespace/rbac.yaml', content: namespaceRbac },
+  // After the files that it is made of.
+  { path: 'examples/deploy/patchpanel.yaml', content: plainManifest },
+  { path: 'examples/deploy/push-job.yaml', content: pushJob },
   { path: 'docs/reference/network-attachments.schema.json', content: () => schemaFile('NetworkAttachments') },
   { path: 'docs/reference/settings.schema.json', content: () => schemaFile('Settings') },
 ];

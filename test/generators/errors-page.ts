@@ -1,6 +1,6 @@
 /** docs/reference/errors.md, from the tables of reconcile/errors.ts. */
 import { errorTable, exitCodes } from '../../reconcile/errors.ts';
-import { codesOf, meanings } from './exit-codes.ts';
+import { codesOf, meanings, podFailures } from './exit-codes.ts';
 import { fenced, generatedNote, page, table } from './markdown.ts';
 
 const rooms: readonly (readonly [prefix: string, title: string])[] = [
@@ -45,7 +45,7 @@ export function errorsPage(): string {
     ),
     'Over a fleet the worst counts: for `plan` an error, then blocked, then changes; for `apply` failed VMs, then an interruption, then blocked ones. Of several faults in the desired state, the first decides. A second SIGINT or SIGTERM ends the process at once, with 130 or 143.',
     '### In a Job',
-    'A Job tells them apart by its `podFailurePolicy`, which needs `restartPolicy: Never`. Here bad input, blocked VMs, a stale plan and VMs that failed end the Job, so that somebody looks; a lock that is held and an interruption do not count against `backoffLimit`; everything else is tried again up to the limit.',
+    'A Job tells them apart by its `podFailurePolicy`, which needs `restartPolicy: Never`. Where no error of an exit code is mended by trying again, the Job ends, so that somebody looks; a lock that is held and an interruption do not count against `backoffLimit`; everything else is tried again up to the limit. [examples/deploy](../../examples/deploy/README.md) has it in a Job and a CronJob.',
     fenced('yaml', podFailurePolicy()),
     'A Job that runs `plan` fails with exit code 2 where changes are pending. Add 2 to the codes of `FailJob`: the Job is then not tried again, and its condition names the code. `apply` never ends with 2.',
     '## Errors',
@@ -85,29 +85,14 @@ function assertComplete(): void {
 }
 
 function podFailurePolicy(): string {
-  const { badInput, blocked, partlyFailed, stalePlan, lockHeld, interrupted } = exitCodes;
-  return `apiVersion: batch/v1
-kind: Job
-metadata:
-  name: patchpanel-apply
-spec:
-  backoffLimit: 3
-  podFailurePolicy:
-    rules:
-      - action: FailJob
-        onExitCodes: { containerName: patchpanel, operator: In, values: [${[badInput, blocked, partlyFailed, stalePlan].join(', ')}] }
-      - action: Ignore
-        onExitCodes: { containerName: patchpanel, operator: In, values: [${[lockHeld, interrupted].join(', ')}] }
-      - action: Ignore # the node was drained
-        onPodConditions: [{ type: DisruptionTarget }]
-  template:
-    spec:
-      restartPolicy: Never
-      serviceAccountName: patchpanel
-      # A plug takes seconds; what is in flight is finished before the pod ends.
-      terminationGracePeriodSeconds: 180
-      containers:
-        - name: patchpanel
-          image: registry.example.com/patchpanel:0.1.0
-          args: [apply, https://git.example.com/net/vms.git, --ref, main, --log-format, json]`;
+  const { fail, ignore } = podFailures();
+  return `podFailurePolicy:
+  rules:
+    # The node was drained, or the pod was evicted.
+    - action: Ignore
+      onPodConditions: [{ type: DisruptionTarget, status: "True" }]
+    - action: FailJob
+      onExitCodes: { containerName: patchpanel, operator: In, values: [${fail.join(', ')}] }
+    - action: Ignore
+      onExitCodes: { containerName: patchpanel, operator: In, values: [${ignore.join(', ')}] }`;
 }

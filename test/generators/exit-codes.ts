@@ -45,3 +45,12 @@ export function codesOf(exit: number): readonly string[] {
     .filter(([, row]) => row.exit === exit)
     .map(([code]) => code);
 }
+
+/** Exit codes by what a Job does about them: end, or try again without counting it. The others count, up to a limit. */
+export function podFailures(): { readonly fail: readonly number[]; readonly ignore: readonly number[] } {
+  const rows = Object.values(errorTable);
+  const codes = [...new Set(rows.map(({ exit }) => exit))].sort((a, b) => a - b);
+  const all = (exit: number, wanted: boolean): boolean =>
+    rows.every((row) => row.exit !== exit || row.retryable === wanted);
+  return { fail: codes.filter((exit) => all(exit, false)), ignore: codes.filter((exit) => all(exit, true)) };
+}

@@ -1,0 +1,173 @@
+/** The CronJob of examples/deploy at work: its container, its service account, a git host and a cluster on loopback. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import type { AuditEntry } from '../sandbox/api/contract.ts';
+import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
+import { type Account, type AssembledSandbox, assembleSandbox } from '../sandbox/sandbox.ts';
+import { desiredFiles } from './cli-stage.ts';
+import {
+  deployFolder,
+  jobOf,
+  kubectlIsMissing,
+  kustomize,
+  type Manifest,
+  permits,
+  readManifests,
+  rightsOf,
+} from './deploy-manifests.ts';
+import { writeFiles } from './desired-state.ts';
+import { commitAll, newRepository } from './git-repositories.ts';
+import { type PodSpec, runPod } from './pod.ts';
+
+const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
+const skip = !isRoot || kubectlIsMissing() ? 'needs root on Linux, and kubectl' : false;
+const password = 'not-a-real-password';
+
+let base: readonly Manifest[];
+/** What the service accounts may do, of the manifests of the test. */
+let inForce: readonly Manifest[];
+let root: string;
+let server: GitServer;
+let sandbox: AssembledSandbox;
+let audit: AuditEntry[] = [];
+
+before(async () => {
+  if (skip) return;
+  base = readManifests('patchpanel.yaml');
+  root = await mkdtemp(join(tmpdir(), 'patchpanel-deploy-'));
+  await newRepository(root, 'vms.git');
+  await push({ 'web-0': ['storage'], 'web-1': ['storage'] });
+  server = await startGitServer({ root, credentials: { username: 'bot', password } });
+  sandbox = await assembleSandbox({ speed: 25, accounts, onRequest: (entry) => audit.push(entry) });
+});
+after(async () => {
+  await sandbox?.stop();
+  await server?.close();
+  if (!skip) await rm(root, { recursive: true, force: true });
+});
+beforeEach(() => {
+  audit = [];
+});
+
+const accounts: readonly Account[] = ['plan', 'apply'].map((use) => ({
+  user: user(use),
+  token: `token-of-${use}`,
+  allows: ({ verb, group, resource, subresource, namespace = '' }) =>
+    permits(rightsOf(`patchpanel-${use}`, inForce), {
+      verb,
+      group,
+      resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+      namespace,
+    }),
+}));
+
+/** A commit that gives VMs of the sandbox these NICs. */
+async function push(vms: Parameters<typeof desiredFiles>[0]): Promise<void> {
+  const folder = join(root, 'vms.git');
+  await writeFiles(join(folder, 'prod'), desiredFiles(vms));
+  await commitAll(folder, 'NICs');
+}
+
+function user(use: string): string {
+  return `system:serviceaccount:patchpanel:patchpanel-${use}`;
+}
+
+/** What a platform owner brings along: where the repository is, and how to get at it. */
+function ours(objects: readonly Manifest[]): readonly Manifest[] {
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'patchpanel-git' },
+    stringData: { username: 'bot', password },
+  };
+  const configured = objects.map((object) =>
+    object.kind === 'ConfigMap'
+      ? { ...object, data: { ...(object.data as object), repository: `${server.url}/vms.git` } }
+      : object,
+  );
+  return [...configured, secret];
+}
+
+/** Runs the pod of the Job among these objects, with the rights that they give. */
+async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}) {
+  inForce = objects;
+  const spec = { ...jobOf(objects).template.spec, ...change };
+  const use = spec.serviceAccountName.replace('patchpanel-', '');
+  const result = await runPod(spec, {
+    server: sandbox.api.url,
+    ca: sandbox.ca,
+    token: `token-of-${use}`,
+    objects,
+  });
+  const asked = audit.splice(0).filter((entry) => entry.user === user(use));
+  const writes = asked.filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec');
+  return { ...result, asked, writes: writes.map(({ verb, path }) => `${verb} ${path.split('?')[0]}`) };
+}
+
+const vm = '/apis/kubevirt.io/v1/namespaces/demo/virtualmachines';
+
+test('plan-only tells of changes by its exit code and can write nothing', { skip }, async () => {
+  const objects = ours(await kustomize('overlays/plan-only'));
+  const planned = await run(objects);
+  assert.equal(planned.code, 2, planned.stderr);
+  assert.match(planned.stdout, /plug storage into storage-net/);
+  assert.ok(planned.asked.length > 0);
+  assert.deepEqual(planned.writes, []);
+  // The same account in the pod that applies: the cluster refuses.
+  const refused = await run(ours(base), { serviceAccountName: 'patchpanel-plan' });
+  assert.equal(refused.code, 5, refused.stdout);
+  assert.match(refused.stderr, /no permission to get virtualmachines/);
+  assert.ok(refused.asked.every(({ verb, status }) => verb !== 'patch' || status === 403));
+});
+
+test('the CronJob converges what was pushed; its second run writes nothing', { skip }, async () => {
+  const first = await run(ours(base));
+  assert.equal(first.code, 0, `${first.stdout}\n${first.stderr}`);
+  assert.match(first.stdout, /1 VM converged/);
+  assert.deepEqual(first.writes, [`patch ${vm}/web-0`]);
+  assert.deepEqual(
+    first.asked.filter(({ status }) => status >= 400),
+    [],
+  );
+  const second = await run(ours(base));
+  assert.equal(second.code, 0, second.stderr);
+  assert.match(second.stdout, /0 VMs converged/);
+  assert.deepEqual(second.writes, []);
+});
+
+test('the overlay of the README keeps to one namespace', { skip }, async () => {
+  const readme = await readFile(join(deployFolder, 'README.md'), 'utf8');
+  const example = /```yaml\n(apiVersion: kustomize[^`]*)```/.exec(readme)?.[1];
+  assert.ok(example !== undefined);
+  const folder = join(root, 'overlay');
+  await mkdir(folder);
+  const text = example.replace('patchpanel/examples/deploy', relative(folder, deployFolder));
+  await writeFile(join(folder, 'kustomization.yaml'), text);
+  const objects = await kustomize(folder);
+  assert.match(JSON.stringify(objects), /registry\.your\.org/);
+  await push({ 'web-0': ['storage', 'backup'] });
+  const result = await run(ours(objects));
+  assert.equal(result.code, 0, `${result.stdout}\n${result.stderr}`);
+  assert.deepEqual(result.writes, [`patch ${vm}/web-0`]);
+  // Rights elsewhere give nothing here.
+  const elsewhere = objects.map((object) =>
+    object.metadata.namespace === 'demo' ? { ...object, metadata: { ...object.metadata, namespace: 'prod' } } : object,
+  );
+  const refused = await run(ours(elsewhere));
+  assert.equal(refused.code, 1, refused.stdout);
+  assert.match(refused.stderr, /cluster\/forbidden/);
+});
+
+test('with-exec lets a run look into libvirt', { skip }, async () => {
+  const objects = await kustomize('overlays/with-exec');
+  await push({ 'web-0': ['storage'] });
+  const result = await run(ours(objects));
+  assert.equal(result.code, 0, `${result.stdout}\n${result.stderr}`);
+  assert.match(result.stdout, /layers agree: vm, vmi, pod, multus, domain/);
+  assert.ok(result.asked.some(({ subresource, status }) => subresource === 'exec' && status < 400));
+  const without = await run(ours(base));
+  assert.ok(without.asked.every(({ subresource }) => subresource !== 'exec'));
+});
