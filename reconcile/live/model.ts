@@ -144,6 +144,12 @@ export interface ClusterFacts {
   readonly sidecarGate?: boolean;
 }
 
+/** A VM that the desired state does not name, with NICs that patchpanel plugged. */
+export interface UndeclaredVm extends ObjectName {
+  /** In the order of the VM. */
+  readonly owned: readonly string[];
+}
+
 export interface LiveState {
   readonly cluster: ClusterFacts;
   /** By `namespace/name`; the VMs that were asked for. */
@@ -152,4 +158,6 @@ export interface LiveState {
   readonly networks: ReadonlyMap<string, LiveNetwork>;
   /** MACs of NICs of all VMs that were listed, to find one that is taken: MAC -> `namespace/name/nic`. */
   readonly macs: ReadonlyMap<string, string>;
+  /** By namespace and name; those that came with the lists. */
+  readonly undeclared?: readonly UndeclaredVm[];
 }

@@ -145,6 +145,38 @@ test('MACs of all VMs of the namespace are known; of two holders the foreign one
   );
 });
 
+test('VMs that nobody asked for are told of where they have NICs that patchpanel plugged', async () => {
+  const vm = (name: string, owned?: string): KubeObject => ({
+    metadata: {
+      name,
+      namespace: 'prod',
+      annotations: owned === undefined ? {} : { 'patchpanel.dev/owned-attachments': owned },
+    },
+    spec: {
+      template: {
+        spec: {
+          networks: ['blue', 'red'].map((nic) => ({ name: nic, multus: { networkName: nic } })),
+          domain: { devices: { interfaces: ['blue', 'red'].map((nic) => ({ name: nic, bridge: {} })) } },
+        },
+      },
+    },
+  });
+  const { cluster } = await serve({
+    virtualmachines: [
+      vm('a', '["blue"]'),
+      vm('d', '["blue","gone"]'),
+      vm('b'),
+      vm('c', '["red","blue"]'),
+      vm('e', '[]'),
+    ],
+  });
+  const { undeclared } = await observe(cluster, { targets: [{ namespace: 'prod', name: 'a' }] }, { domainXml: 'auto' });
+  assert.deepEqual(undeclared, [
+    { namespace: 'prod', name: 'c', owned: ['blue', 'red'] },
+    { namespace: 'prod', name: 'd', owned: ['blue'] },
+  ]);
+});
+
 test('no kubevirt.io in the cluster', async () => {
   const { cluster } = await serve({ virtualmachines: 404 });
   await assert.rejects(observe(cluster, { targets: [swapped] }, { domainXml: 'auto' }), {

@@ -5,13 +5,14 @@ import { isStatus } from '../kube/failures.ts';
 import { networkAttachmentDefinitions, pods, virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fields } from '../systems/json-shape.ts';
 import { annotations, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
+import { ownedAnnotation } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { type ReadDomainsOptions, readDomains } from './domain.ts';
-import type { LiveNetwork, LiveState, LiveVm, LiveVmi } from './model.ts';
+import type { LiveNetwork, LiveState, LiveVm, LiveVmi, UndeclaredVm } from './model.ts';
 import { projectNetwork } from './networks.ts';
 import { specNics } from './nics.ts';
-import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, type VmPart } from './project.ts';
+import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, readOwned, type VmPart } from './project.ts';
 
 export interface Wanted {
   /** VMs to read; those that do not exist are missing from the result. */
@@ -56,7 +57,7 @@ export async function observe(
   onEvent: (event: ObserveEvent) => void = () => {},
 ): Promise<LiveState> {
   const reader = new Reader(cluster, wanted, onEvent);
-  const [facts, { vms, macs }, vmis, launchers, networks] = await Promise.all([
+  const [facts, { vms, macs, undeclared }, vmis, launchers, networks] = await Promise.all([
     readClusterFacts(cluster, wanted.portField === undefined ? {} : { portField: wanted.portField }),
     reader.vms(),
     reader.vmis(),
@@ -82,13 +83,15 @@ export async function observe(
     vms: live,
     networks: sorted(networks.map((network) => [objectKey(network), network])),
     macs: sorted(macs),
+    undeclared: undeclared.toSorted((a, b) => compare(objectKey(a), objectKey(b))),
   };
 }
 
-/** What one VM of a list comes down to: a VM that was not asked for is there for its MACs alone. */
+/** What one VM of a list comes down to: a VM that was not asked for is there for its MACs, and what it owns. */
 interface ListedVm {
   readonly vm?: VmPart;
   readonly macs: readonly (readonly [mac: string, holder: string])[];
+  readonly undeclared?: UndeclaredVm;
 }
 
 class Reader {
@@ -108,13 +111,18 @@ class Reader {
   }
 
   /** Wanted VMs, and the MACs of all VMs that are listed with them. */
-  async vms(): Promise<{ readonly vms: readonly VmPart[]; readonly macs: [string, string][] }> {
+  async vms(): Promise<{
+    readonly vms: readonly VmPart[];
+    readonly macs: [string, string][];
+    readonly undeclared: readonly UndeclaredVm[];
+  }> {
     const listed = await this.#eachNamespace(virtualMachines, undefined, (object) => this.#listedVm(object));
     // A MAC that two VMs have is told of the one that was not asked for: the other is in sight anyway.
     const ordered = [...listed.filter(({ vm }) => vm !== undefined), ...listed.filter(({ vm }) => vm === undefined)];
     return {
       vms: listed.flatMap(({ vm }) => (vm === undefined ? [] : [vm])),
       macs: ordered.flatMap(({ macs }) => macs.map(([mac, holder]): [string, string] => [mac, holder])),
+      undeclared: listed.flatMap(({ undeclared }) => (undeclared === undefined ? [] : [undeclared])),
     };
   }
 
@@ -125,8 +133,11 @@ class Reader {
     const macs = nics.flatMap((nic): ListedVm['macs'] =>
       nic.mac === undefined ? [] : [[nic.mac, `${namespace}/${name}/${nic.name}`]],
     );
-    if (vm === undefined) return macs.length === 0 ? undefined : { macs };
-    return { vm, macs };
+    if (vm !== undefined) return { vm, macs };
+    const record = new Set(readOwned(object.metadata.annotations?.[ownedAnnotation]));
+    const owned = nics.filter((nic) => nic.state !== 'absent' && record.has(nic.name)).map((nic) => nic.name);
+    if (owned.length > 0) return { macs, undeclared: { namespace, name, owned } };
+    return macs.length === 0 ? undefined : { macs };
   }
 
   /** VMIs of wanted VMs by key: a VMI has the name of its VM. */

@@ -146,7 +146,7 @@ function hasAutomaticNetwork(spec: unknown): boolean {
 }
 
 /** A record that can't be read owns nothing: then nothing of that VM is unplugged. */
-function readOwned(annotation: string | undefined): readonly string[] {
+export function readOwned(annotation: string | undefined): readonly string[] {
   if (annotation === undefined) return [];
   try {
     const names: unknown = JSON.parse(annotation);

@@ -5,7 +5,7 @@
 import type { SourceIdentity } from '../desired/model.ts';
 import type { Difference } from '../diff/model.ts';
 import type { Position } from '../errors.ts';
-import type { Delivery } from '../live/model.ts';
+import type { Delivery, UndeclaredVm } from '../live/model.ts';
 import type { Binding, Json, LinkState, ObjectName } from '../vocabulary.ts';
 
 export const planVersion = 'patchpanel.dev/plan/v1alpha1';
@@ -187,6 +187,8 @@ export interface Plan {
   readonly settings: { readonly maxInFlight: number };
   /** Sorted by namespace and name; VMs without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
+  /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */
+  readonly undeclared?: readonly UndeclaredVm[];
   readonly summary: {
     readonly vms: number;
     readonly unchanged: number;

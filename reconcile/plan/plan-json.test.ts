@@ -53,6 +53,10 @@ test('keys are in the order of the format, whoever built the plan', () => {
 
 test('what was written is read', () => {
   assert.deepEqual(parsePlan(planToJson(samplePlan())), samplePlan());
+  const undeclared = [{ namespace: 'prod', name: 'old', owned: ['blue'] }];
+  const made = makePlan(diffState(wanted, live), wanted, { ...live, undeclared });
+  assert.deepEqual(made.undeclared, undeclared);
+  assert.deepEqual(parsePlan(planToJson(made)), made);
 });
 
 test('what is no plan is refused', () => {

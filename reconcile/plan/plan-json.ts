@@ -158,6 +158,7 @@ const plan = z.strictObject({
   }),
   settings: z.strictObject({ maxInFlight: z.int().min(1) }),
   targets: z.array(target),
+  undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
   summary: z.strictObject({
     vms: count,
     unchanged: count,

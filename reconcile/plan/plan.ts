@@ -74,6 +74,9 @@ export function makePlan(
       ...target,
       read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
     })),
+    ...(live.undeclared === undefined || live.undeclared.length === 0
+      ? {}
+      : { undeclared: live.undeclared.map(({ namespace, name, owned }) => ({ namespace, name, owned })) }),
     summary: summaryOf(targets),
   };
 }

@@ -3,7 +3,7 @@ import type { Plan, TargetPlan } from '../plan/model.ts';
 import { planSummary } from './plan-text.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
-import { describeAction, revision, runStateWords, sign, sourceName } from './words.ts';
+import { describeAction, revision, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
 
 /** Hosts cut comments at 65,536 characters; what is left out is counted. */
 const limit = 65_000;
@@ -59,10 +59,12 @@ export function planMarkdown(plan: Plan): string {
     `Revision \`${revision(plan.source)}\` of ${cell(sourceName(plan.source))}`,
     '',
   ];
+  const undeclared = undeclaredLines(plan).map((line) => `- ${cell(line)}`);
   const table = ['| VM | state | changes |', '|---|---|---|'];
   const sections: string[] = [];
   const stop = blockers(plan);
-  let size = head.join('\n').length + stop.join('\n').length + table.join('\n').length + 200;
+  const size0 = undeclared.join('\n').length;
+  let size = size0 + head.join('\n').length + stop.join('\n').length + table.join('\n').length + 200;
   const shownBlockers: string[] = [];
   let left = 0;
   if (size > limit / 2) {
@@ -75,7 +77,7 @@ export function planMarkdown(plan: Plan): string {
         shownBlockers.push(line);
       }
     }
-    size = head.join('\n').length + used + 400;
+    size = size0 + head.join('\n').length + used + 400;
   } else shownBlockers.push(...stop);
   let hidden = 0;
   for (const target of plan.targets) {
@@ -94,5 +96,6 @@ export function planMarkdown(plan: Plan): string {
   if (left > 0) rest.push(`${left} more blockers are not shown.`);
   if (hidden > 0) rest.push(`${hidden} more VMs are not shown; \`patchpanel plan -o json\` has them all.`);
   const body = plan.targets.length === 0 ? [] : [...table, '', ...sections];
-  return `${[...head, ...shownBlockers, ...body, ...rest].join('\n').trimEnd()}\n`;
+  const tail = undeclared.length === 0 ? [] : [...undeclared, ''];
+  return `${[...head, ...shownBlockers, ...body, ...tail, ...rest].join('\n').trimEnd()}\n`;
 }

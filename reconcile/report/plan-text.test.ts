@@ -41,6 +41,14 @@ test('a blocker of an attachment tells where that is declared', () => {
   assert.match(planMarkdown(plan), /\*\*prod\/full-0\*\* a vms\/full-0\.yaml:9 \(network-missing\): no b\. Make b\.$/m);
 });
 
+test('VMs that the repository no longer names are told of, and a fleet of them is counted', () => {
+  const vms = Array.from({ length: 12 }, (_, index) => ({ namespace: 'prod', name: `old-${index}`, owned: ['blue'] }));
+  const plan = { ...samplePlan([]), undeclared: vms };
+  const line = 'prod/old-9 has no object in the repository; what patchpanel plugged there stays: blue';
+  assert.ok(planText(plan, plain).includes(`note: ${line}\nnote: 2 more VMs without an object have such NICs\n`));
+  assert.match(planMarkdown(plan), /^- prod\/old-9 has no object in the repository; .*: blue$/m);
+});
+
 test('an action that comes after one of another VM names it in words', () => {
   const action = { kind: 'unplug', id: 'prod/web-0/1', after: [], attachments: ['old'], delivery: 'in-place' } as const;
   const other: TargetPlan = { ...samplePlug, target: { ...samplePlug.target, name: 'web-0' }, actions: [action] };

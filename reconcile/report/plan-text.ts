@@ -3,7 +3,7 @@ import { actionNames } from '../plan/action-name.ts';
 import type { Action, Plan, TargetPlan } from '../plan/model.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
-import { count, describeAction, runStateWords, shortRevision, sign, sourceName } from './words.ts';
+import { count, describeAction, runStateWords, shortRevision, sign, sourceName, undeclaredLines } from './words.ts';
 
 /** Signs of actions; a plan that only plugs and unplugs explains itself. */
 const changeLegend = 'changes: + plug  - unplug  ~ other change  . follow what is under way, or tidy the record';
@@ -71,6 +71,9 @@ export function planText(plan: Plan, style: Style): string {
   ];
   const names = actionNames(plan);
   for (const target of plan.targets) lines.push(...targetLines(target, names, style), '');
+  const undeclared = undeclaredLines(plan);
+  for (const line of undeclared) lines.push(style.dim(`note: ${printable(line)}`));
+  if (undeclared.length > 0) lines.push('');
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
   const signs = plan.targets.flatMap(({ actions }) => actions.map(sign));
   if (signs.includes('~') || signs.includes('.')) lines.push(style.dim(changeLegend));

@@ -1,6 +1,6 @@
 /** How actions, sources and VMs are put into words, the same in every output. */
 import type { SourceIdentity } from '../desired/model.ts';
-import type { Action, PlannedAttachment, RunState } from '../plan/model.ts';
+import type { Action, Plan, PlannedAttachment, RunState } from '../plan/model.ts';
 import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
 import type { ObjectName } from '../vocabulary.ts';
 
@@ -104,6 +104,21 @@ export const runStateWords: Readonly<Record<RunState, string>> = {
   paused: 'paused',
   missing: 'not in the cluster',
 };
+
+/** So many VMs without an object are named; the rest is counted. */
+const undeclaredShown = 10;
+
+/** VMs that the repository no longer names, a line each. */
+export function undeclaredLines({ undeclared = [] }: Pick<Plan, 'undeclared'>): readonly string[] {
+  const lines = undeclared.slice(0, undeclaredShown).map(({ namespace, name, owned }) => {
+    const more = owned.length > undeclaredShown ? `, and ${owned.length - undeclaredShown} more` : '';
+    return `${namespace}/${name} has no object in the repository; what patchpanel plugged there stays: ${owned.slice(0, undeclaredShown).join(', ')}${more}`;
+  });
+  const more = undeclared.length - undeclaredShown;
+  return more > 0
+    ? [...lines, `${count(more, 'more VM')} without an object ${more === 1 ? 'has' : 'have'} such NICs`]
+    : lines;
+}
 
 /** `1 VM`, `2 VMs`. */
 export function count(number: number, noun: string): string {
