@@ -11,6 +11,7 @@ export function vmNotes(context: VmContext, forecastUsed: boolean): readonly Not
   return [
     ...missingNetworks(context),
     ...unmanagedNics(context),
+    ...foundNics(context),
     ...restartRequired(context.vm),
     ...staleElements(context.vm),
     ...unreadableAnnotations(context.vm),
@@ -42,6 +43,21 @@ function unmanagedNics(context: VmContext): readonly Note[] {
   if (names.length === 0) return [];
   const message = `neither declared nor plugged by patchpanel, so left alone: ${names.join(', ')}`;
   return [{ code: 'unmanaged-nics', message }];
+}
+
+/** The note on NICs that were there before they were declared: no reason to list a VM that is as declared. */
+export const notOwnedNote = 'not-owned';
+
+/** Declared NICs that somebody else plugged: they count as declared, and nobody takes them over. */
+function foundNics({ diff, vm }: VmContext): readonly Note[] {
+  const owned = new Set(vm.owned);
+  const names = diff.attachments
+    .filter(({ name, wanted, state }) => wanted !== undefined && state !== 'leaving' && !owned.has(name))
+    .map(({ name }) => name)
+    .filter((name) => vm.nics.some((nic) => nic.name === name && !nic.isDefault));
+  if (names.length === 0) return [];
+  const message = `there before patchpanel, so not unplugged when removed from the repository: ${names.join(', ')}`;
+  return [{ code: notOwnedNote, message }];
 }
 
 function restartRequired(vm: LiveVm): readonly Note[] {

@@ -46,6 +46,21 @@ test('refusals', () => {
   checkRows(rows);
 });
 
+test('a declared NIC that patchpanel did not plug is said to stay, where the VM is listed', () => {
+  const vm = runningVm([blue, red], own('red'));
+  assert.deepEqual(planOf([declared([blue, red])], [vm]).targets, []);
+  const { notes } = planVm([blue, red, green], vm);
+  assert.deepEqual(
+    notes.filter(({ code }) => code === 'not-owned'),
+    [
+      {
+        code: 'not-owned',
+        message: 'there before patchpanel, so not unplugged when removed from the repository: blue',
+      },
+    ],
+  );
+});
+
 test('a blocker of an attachment points to where that is declared', () => {
   const wanted = declared([blue, { ...red, mac: '03:00:00:00:00:01' }]);
   const position = { file: 'vms/db-0.yaml', line: 17, column: 7 };
@@ -93,7 +108,10 @@ test('a run that was cut short is taken up where it stopped', () => {
 
 test('notes', () => {
   const noteCodes = (target: TargetPlan) => target.notes.map(({ code }) => code);
-  const required = { ...runningVm([blue]), conditions: [{ type: 'RestartRequired', status: 'True', message: 'cpu' }] };
+  const required = {
+    ...runningVm([blue], own('blue')),
+    conditions: [{ type: 'RestartRequired', status: 'True', message: 'cpu' }],
+  };
   assert.deepEqual(noteCodes(planVm([blue], required)), ['restart-required']);
   const refused = { ...runningVm([], { xml: false }), domain: { kind: 'unread', why: 'forbidden' } as const };
   const forecast = planVm([blue], refused);
@@ -104,8 +122,10 @@ test('notes', () => {
   const stale = planVm([], withPod(runningVm(), { networks }));
   assert.deepEqual(noteCodes(stale), ['stale-element']);
   assert.deepEqual(stale.actions, []);
-  assert.deepEqual(noteCodes(planVm([blue], runningVm([blue]), { networks: [] })), ['network-missing']);
-  const stagedTarget = planVm([{ ...blue, mac: '02:00:00:00:00:02' }], runningVm([blue]), { restart: 'stage' });
+  assert.deepEqual(noteCodes(planVm([blue], runningVm([blue], own('blue')), { networks: [] })), ['network-missing']);
+  const stagedTarget = planVm([{ ...blue, mac: '02:00:00:00:00:02' }], runningVm([blue], own('blue')), {
+    restart: 'stage',
+  });
   assert.deepEqual(noteCodes(stagedTarget), ['staged']);
   assert.match(stagedTarget.notes[0]?.message ?? '', /mac unset must become 02:00:00:00:00:02/);
 });

@@ -16,7 +16,7 @@ import {
   planVersion,
   type TargetPlan,
 } from './model.ts';
-import { unmanagedNames, vmNotes } from './notes.ts';
+import { notOwnedNote, unmanagedNames, vmNotes } from './notes.ts';
 import { orderActions, type SetPorts } from './order.ts';
 import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
@@ -240,7 +240,10 @@ function takes(action: Action, name: string): boolean {
 /** A VM that is as declared is only counted; what the guest agent alone has yet to tell is no difference. */
 function isWorthListing({ differences, actions, blockers, notes }: Finished): boolean {
   return (
-    differences.some(({ layer }) => layer !== 'guest') || actions.length > 0 || blockers.length > 0 || notes.length > 0
+    differences.some(({ layer }) => layer !== 'guest') ||
+    actions.length > 0 ||
+    blockers.length > 0 ||
+    notes.some(({ code }) => code !== notOwnedNote)
   );
 }
 
