@@ -1,23 +1,16 @@
 /** Starts the embedded cluster: API server, actors, seeded objects, kubeconfig. */
 import { randomBytes } from 'node:crypto';
-import { stringify } from 'yaml';
 import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
-import { annotations } from '../reconcile/systems/kubevirt-names.ts';
-import { Caches } from './actors/caches.ts';
-import { type Actor, type ActorContext, Faults } from './actors/context.ts';
-import { dynamicNetworksController } from './actors/dynamic-networks.ts';
-import { kubelet } from './actors/kubelet.ts';
-import { NodeState } from './actors/node-state.ts';
-import { type Pod, readAs, type Vmi } from './actors/objects.ts';
-import { virtController } from './actors/virt-controller.ts';
-import { virtHandler } from './actors/virt-handler.ts';
+import { Faults } from './actors/context.ts';
 import { builtinResources } from './api/builtin-resources.ts';
 import { selfSigned } from './api/certificate.ts';
 import type { ApiServer, ApiServerOptions, ExecHandler } from './api/contract.ts';
 import { startApiServer } from './api/server.ts';
 import { baseObjects } from './base-objects.ts';
+import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from './cast.ts';
 import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
+import { kubeconfigOf } from './kubeconfig.ts';
 import { kubevirtAdmission } from './kubevirt/admission.ts';
 import { demoSeeds, fleetNamespace, fleetSeeds, plant } from './kubevirt/fleet.ts';
 import { migrationAdmission } from './kubevirt/migration-admission.ts';
@@ -25,28 +18,6 @@ import { kubevirtResources } from './kubevirt/resources.ts';
 import { kubevirtSubresources } from './kubevirt/subresources.ts';
 import { loadManifests } from './load.ts';
 import type { Domain } from './node/libvirt-model.ts';
-import { virshExec } from './node/virsh.ts';
-
-/** Users of the parts, as on a real cluster: a reader tells writers apart by them. */
-const actorUsers = {
-  virtController: 'system:serviceaccount:kubevirt:kubevirt-controller',
-  virtApi: 'system:serviceaccount:kubevirt:kubevirt-apiserver',
-  virtHandler: 'system:serviceaccount:kubevirt:kubevirt-handler',
-  scheduler: 'system:kube-scheduler',
-  kubelet: 'system:node:node01',
-  dynamicNetworks: 'system:serviceaccount:kube-system:dynamic-networks-controller',
-} as const;
-export type ActorName = keyof typeof actorUsers;
-
-/** Programs of the parts: what stands as field manager of their writes. */
-const actorPrograms: Readonly<Record<ActorName, string>> = {
-  virtController: 'virt-controller',
-  virtApi: 'virt-api',
-  virtHandler: 'virt-handler',
-  scheduler: 'kube-scheduler',
-  kubelet: 'kubelet',
-  dynamicNetworks: 'dynamic-networks-controller',
-};
 
 /** A user whom RBAC holds to its rules. */
 export interface Account {
@@ -90,7 +61,6 @@ export function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 /** Like {@link startSandbox}, with handles for tests. */
 export async function assembleSandbox(options: AssembleOptions): Promise<AssembledSandbox> {
-  const node = new NodeState(options.onDomain);
   const faults = new Faults(options.faults ?? []);
   const adminToken = newToken();
   const actorTokens = new Map<ActorName, string>();
@@ -106,7 +76,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
   const accounts = options.accounts ?? [];
   for (const { user, token } of accounts) tokens.set(token, { user, groups: ['system:serviceaccounts'] });
   const tls = selfSigned(new Date());
-  const modelled = virshExec((namespace, pod) => domainIn(api, node, namespace, pod));
+  let cast: Cast | undefined;
   const api: ApiServer = await startApiServer({
     tls,
     port: options.port ?? 0,
@@ -116,7 +86,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       if (virtApi === undefined) throw new Error('virt-api is not connected yet');
       return virtApi;
     }),
-    exec: async (request) => (await options.exec?.(request)) ?? (await modelled(request)),
+    exec: async (request) => (await options.exec?.(request)) ?? (await cast?.exec(request)),
     tokens,
     authorize: (request) => {
       const { groups, subresource, namespace = '', name = '' } = request;
@@ -141,11 +111,8 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     clusters.push(cluster);
     return cluster;
   };
-  const actors: Actor[] = [];
-  let caches: Caches | undefined;
   const stop = async (): Promise<void> => {
-    await Promise.all(actors.map((actor) => actor.stop()));
-    await caches?.stop();
+    await cast?.stop();
     await Promise.all(clusters.map((cluster) => cluster.close()));
     await api.close();
   };
@@ -156,8 +123,6 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       return options.wrap?.(name, cluster) ?? cluster;
     };
     virtApi = await client('virtApi');
-    caches = new Caches(await open(adminToken, 'informers'));
-    const context: ActorContext = { speed: options.speed ?? 1, faults, node, caches };
     const dynamicNetworks = options.dynamicNetworks !== false;
     const base = baseObjects(dynamicNetworks);
     // Before the actors look: a VM that they saw without its VMI would be started anew.
@@ -165,13 +130,14 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     plant(api.store, seeds);
     const vms = options.vms ?? 0;
     if (vms > 0) plant(api.store, fleetSeeds({ count: vms }));
-    const networks = dynamicNetworksController(await client('dynamicNetworks'), context);
-    networks.enabled = dynamicNetworks;
-    const nodes = kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context);
-    const handler = virtHandler(await client('virtHandler'), context);
-    actors.push(networks, nodes, handler, virtController(await client('virtController'), context));
-    await caches.start();
-    networks.start();
+    cast = await startCast({
+      client,
+      reader: await open(adminToken, 'informers'),
+      speed: options.speed ?? 1,
+      faults,
+      dynamicNetworks,
+      onDomain: options.onDomain,
+    });
     const definitions = [...builtinResources, ...kubevirtResources];
     const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
     return {
@@ -180,17 +146,15 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
       adminToken,
       ca: tls.certificate,
       faults,
-      kubeconfig: kubeconfig(api.url, tls.certificate, adminToken),
+      kubeconfig: kubeconfigOf({ server: api.url, certificate: tls.certificate, token: adminToken }),
       contents: [
         ...contentsOf(seeds.map(({ object }) => object)),
         ...(vms > 0 ? [`${vms} running VMs in namespace ${fleetNamespace}`] : []),
         ...loaded,
       ],
-      setDynamicNetworks(enabled) {
-        networks.enabled = enabled;
-      },
-      setHeld: (held) => nodes.hold(held),
-      wake: () => handler.wake(),
+      setDynamicNetworks: cast.setDynamicNetworks,
+      setHeld: cast.setHeld,
+      wake: cast.wake,
       stop,
     };
   } catch (error) {
@@ -217,34 +181,9 @@ function newToken(): string {
   return randomBytes(24).toString('base64url');
 }
 
-/** The domain that a launcher pod runs now; undefined before its guest has started. */
-function domainIn(api: ApiServer, node: NodeState, namespace: string, object: KubeObject): Domain | undefined {
-  const pod = readAs<Pod>(object);
-  const name = pod.metadata.annotations?.[annotations.domain];
-  if (name === undefined) return undefined;
-  const vmi = api.store.get('kubevirt.io', 'virtualmachineinstances', namespace, name);
-  const status = vmi === undefined ? undefined : readAs<Vmi>(vmi).status;
-  if (vmi === undefined || status?.phase !== 'Running' || status.nodeName !== pod.spec.nodeName) return undefined;
-  return node.domainOf(pod, readAs<Vmi>(vmi));
-}
-
 function contentsOf(objects: readonly KubeObject[]): readonly string[] {
   return objects.map(
     ({ kind = '', metadata }) =>
       `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`,
   );
-}
-
-function kubeconfig(server: string, certificate: string, token: string): string {
-  const name = 'sandbox';
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': name,
-    clusters: [
-      { name, cluster: { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') } },
-    ],
-    users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
-  });
 }

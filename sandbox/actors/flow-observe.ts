@@ -1,6 +1,6 @@
 /** Notes what the parts of a sandbox write, in the form that the recordings have. */
 import type { Cluster, KubeObject, Resource, WriteOptions } from '../../reconcile/kube/cluster.ts';
-import type { ActorName } from '../sandbox.ts';
+import type { ActorName } from '../cast.ts';
 import type { TimelineEntry } from './flow-recording.ts';
 import { keyOf } from './informer.ts';
 import { equalJson } from './objects.ts';

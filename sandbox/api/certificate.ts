@@ -7,7 +7,7 @@ import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 export interface ServerCertificate {
   /** PEM. */
   readonly key: string;
-  /** PEM; also the authority that clients are to trust. */
+  /** PEM; also the authority that clients are to trust, and good for a client that shows it. */
   readonly certificate: string;
 }
 
@@ -17,6 +17,7 @@ const objectIds = {
   basicConstraints: '551d13',
   keyUsage: '551d0f',
   serverAuth: '2b06010505070301',
+  clientAuth: '2b06010505070302',
   extendedKeyUsage: '551d25',
   ecdsaWithSha256: '2a8648ce3d040302',
 } as const;
@@ -79,7 +80,7 @@ export function selfSigned(now: Date): ServerCertificate {
     extension('basicConstraints', sequence(der(tags.boolean, Buffer.from([0xff]))), true),
     // digitalSignature and keyCertSign
     extension('keyUsage', der(tags.bitString, Buffer.from([2, 0x84])), true),
-    extension('extendedKeyUsage', sequence(objectId('serverAuth'))),
+    extension('extendedKeyUsage', sequence(objectId('serverAuth'), objectId('clientAuth'))),
   );
   const serial = Buffer.concat([Buffer.from([0x01]), randomBytes(15)]);
   const toSign = sequence(

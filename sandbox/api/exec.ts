@@ -14,7 +14,7 @@ const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io', 'channel.k8s.io'];
 
 /** What an exec asks for, once the pod and its container are known. */
 export interface ExecCall {
-  readonly pod: Entry;
+  readonly pod: Pick<Entry, 'namespace' | 'name' | 'object'>;
   readonly container: string;
   readonly query: URLSearchParams;
 }
