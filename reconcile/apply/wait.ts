@@ -118,6 +118,8 @@ class LayerWait {
   #tellReached(readings: readonly LayerReading[]): void {
     const { target, action } = this.#wait;
     for (const { layer, agrees } of readings) {
+      // What agreed before the change had begun, as the domain does until a migration starts, is told again at its end.
+      if (!agrees) this.#reached.delete(layer);
       if (!agrees || this.#reached.has(layer)) continue;
       this.#reached.add(layer);
       this.#reason = undefined;

@@ -39,6 +39,18 @@ test('a plain log tells of a wait that takes long', () => {
   assert.match(text, /^waiting prod\/db-0 {2}unplug backup, at layer domain: the guest holds it$/m);
 });
 
+test('of a layer that agreed, was lost and agreed again, the last time counts', () => {
+  const reached = { type: 'layer-reached', target, action: unplug } as const;
+  const texts: string[] = [];
+  const progress = plainProgress({ write: (text) => void texts.push(text) }, plain, () => 0);
+  progress.onEvent({ type: 'action-started', target, action: unplug });
+  progress.onEvent({ ...reached, layer: 'domain', milliseconds: 10 });
+  progress.onEvent({ ...reached, layer: 'vm', milliseconds: 100 });
+  progress.onEvent({ ...reached, layer: 'domain', milliseconds: 9000 });
+  progress.onEvent({ type: 'action-done', target, action: unplug, milliseconds: 9000 });
+  assert.match(texts.join(''), /in 9\.0 s: vm 0\.1 s, domain 9\.0 s\n$/);
+});
+
 test('a plain log tells of the same wait once', () => {
   const waiting: RunEvent = { type: 'waiting', target, action: unplug, layer: 'domain', reason: 'the guest holds it' };
   const texts: string[] = [];

@@ -1,7 +1,7 @@
 /** Progress of a run: live lines on a terminal, plain lines in a log, JSON lines for machines. */
 import type { OnRunEvent, RunEvent } from '../apply/model.ts';
 import type { Action } from '../plan/model.ts';
-import type { ObjectName } from '../vocabulary.ts';
+import { type Layer, layers, type ObjectName } from '../vocabulary.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, duration } from './words.ts';
 
@@ -25,7 +25,7 @@ function who(target: ObjectName): string {
 interface Course {
   readonly since: number;
   /** `vm 0.0 s, vmi 0.1 s`: when each layer came to agree. */
-  readonly layers: string[];
+  readonly layers: Map<Layer, string>;
 }
 
 /** Follows actions from start to end, so that each is told in one line when it is done. */
@@ -38,14 +38,17 @@ class Courses {
   }
 
   note(event: RunEvent): void {
-    if (event.type === 'action-started') this.#courses.set(event.action.id, { since: this.#now(), layers: [] });
+    if (event.type === 'action-started') this.#courses.set(event.action.id, { since: this.#now(), layers: new Map() });
     if (event.type === 'layer-reached') {
-      this.#courses.get(event.action.id)?.layers.push(`${event.layer} ${duration(event.milliseconds)}`);
+      const { layer, milliseconds } = event;
+      // Of a layer that was lost meanwhile, as a swap loses the domain while it migrates, the last time counts.
+      this.#courses.get(event.action.id)?.layers.set(layer, `${layer} ${duration(milliseconds)}`);
     }
   }
 
   layers(action: Action): string {
-    return this.#courses.get(action.id)?.layers.join(', ') ?? '';
+    const reached = this.#courses.get(action.id)?.layers;
+    return layers.flatMap((layer) => reached?.get(layer) ?? []).join(', ');
   }
 
   milliseconds(action: Action): number {
