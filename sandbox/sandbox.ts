@@ -7,6 +7,7 @@ import { builtinResources } from './api/builtin-resources.ts';
 import { selfSigned } from './api/certificate.ts';
 import type { ApiServer, ApiServerOptions, ExecHandler } from './api/contract.ts';
 import { startApiServer } from './api/server.ts';
+import { timestamp } from './api/store.ts';
 import { baseObjects } from './base-objects.ts';
 import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from './cast.ts';
 import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
@@ -126,10 +127,11 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     const dynamicNetworks = options.dynamicNetworks !== false;
     const base = baseObjects(dynamicNetworks);
     // Before the actors look: a VM that they saw without its VMI would be started anew.
-    const seeds = [...base, ...demoSeeds()];
+    const created = timestamp();
+    const seeds = [...base, ...demoSeeds(created)];
     plant(api.store, seeds);
     const vms = options.vms ?? 0;
-    if (vms > 0) plant(api.store, fleetSeeds({ count: vms }));
+    if (vms > 0) plant(api.store, fleetSeeds({ count: vms, created }));
     cast = await startCast({
       client,
       reader: await open(adminToken, 'informers'),

@@ -13,19 +13,22 @@ export interface FleetOptions {
   readonly namespace?: string;
   /** Secondary NICs a VM, each on a network of its own. */
   readonly nics?: number;
+  /** RFC 3339; when the VMs were created and started. */
+  readonly created?: string;
 }
 
 /** The networks of a fleet, then its VMs, one after another: thousands need not be held at once. */
-export function* fleetSeeds({ count, namespace = fleetNamespace, nics = 3 }: FleetOptions): Generator<Seed> {
+export function* fleetSeeds({ count, namespace = fleetNamespace, nics = 3, created }: FleetOptions): Generator<Seed> {
   yield namespaceSeed(namespace);
   const wanted = Array.from({ length: nics }, (_, index) => ({
     name: `net-${index + 1}`,
     network: `vlan${100 + index}`,
   }));
   for (const { network } of wanted) yield bridgeNetwork({ namespace, name: network });
+  const born = created === undefined ? {} : { created };
   const digits = Math.max(1, String(count - 1).length);
   for (let number = 0; number < count; number += 1)
-    yield* settledVm({ namespace, name: `vm-${String(number).padStart(digits, '0')}`, nics: wanted });
+    yield* settledVm({ namespace, name: `vm-${String(number).padStart(digits, '0')}`, nics: wanted, ...born });
 }
 
 /** Puts seeds into a store. Returns how many. */
@@ -55,16 +58,19 @@ const demoNetworks = [
 /**
  * The demonstration's namespace: six networks; web-0 and web-1, q35 as it comes, with four free ports, web-1 with a NIC
  * to unplug; db-0, which its slot count gives 24 ports.
+ *
+ * @param created RFC 3339; when the VMs were created and started
  */
-export function demoSeeds(): readonly Seed[] {
+export function demoSeeds(created?: string): readonly Seed[] {
   const namespace = demoNamespace;
   const storage: SeedNic = { name: 'storage', network: 'storage-net', mac: '02:70:70:00:01:00' };
-  const database: SeedVm = { namespace, name: 'db-0', node: 'node01' };
+  const born = created === undefined ? {} : { created };
+  const database: SeedVm = { namespace, name: 'db-0', node: 'node01', ...born };
   return [
     namespaceSeed(namespace),
     ...demoNetworks.map((network) => bridgeNetwork({ namespace, ...network })),
-    ...settledVm({ namespace, name: 'web-0', node: 'node01' }),
-    ...settledVm({ namespace, name: 'web-1', node: 'node02', nics: [storage] }),
+    ...settledVm({ namespace, name: 'web-0', node: 'node01', ...born }),
+    ...settledVm({ namespace, name: 'web-1', node: 'node02', nics: [storage], ...born }),
     ...settledVm({ ...database, slotCount: slotsFor(database, demoDatabasePorts) }),
   ];
 }

@@ -116,6 +116,15 @@ test('the demonstration has VMs with few and with many ports', () => {
   assert.ok(networks.some(({ object }) => object.metadata.name === 'storage-net'));
 });
 
+test('VMs that are seeded for a sandbox began when it did', () => {
+  const created = '2026-11-24T12:00:00Z';
+  const running = [...demoSeeds(created), ...fleetSeeds({ count: 2, created })].filter(
+    ({ plural }) => plural === 'virtualmachines' || plural === 'virtualmachineinstances' || plural === 'pods',
+  );
+  assert.equal(running.length, 5 * 3);
+  for (const { object } of running) assert.equal(object.metadata.creationTimestamp, created);
+});
+
 test('a fleet has as many VMs as asked for, no MAC and no name twice', () => {
   const stored: KubeObject[] = [];
   const planted = plant(
