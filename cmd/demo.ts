@@ -26,6 +26,8 @@ interface Chapter {
   readonly text: string;
   readonly commit: string;
   readonly fleet: Fleet;
+  /** The file of the commit that is shown. */
+  readonly shows?: string;
   readonly runs: readonly { readonly verb: 'plan' | 'apply'; readonly expected: number; readonly lesson: string }[];
 }
 
@@ -47,6 +49,7 @@ const chapters: readonly Chapter[] = [
     text: 'web-0 is a q35 guest as KubeVirt makes it: four PCIe ports are free. A commit declares two NICs for it.',
     commit: 'Give web-0 storage and backup',
     fleet: { 'web-0': ['storage', 'backup'] },
+    shows: 'vms/web-0.yaml',
     runs: [
       {
         verb: 'plan',
@@ -136,8 +139,8 @@ async function demo(style: Style, run: RunCommand): Promise<number> {
     for (const [index, chapter] of chapters.entries()) {
       await tell(`${index + 1}. ${chapter.title}`, chapter.text, style);
       await commit(repository, chapter);
-      await shell('git log -1 --oneline', style);
-      await print(`${await git(repository, 'log', '-1', '--oneline')}\n`);
+      await show(repository, ['log', '-1', '--oneline'], style);
+      if (chapter.shows !== undefined) await show(repository, ['show', `HEAD:${chapter.shows}`], style);
       if (!(await runAll(chapter, ['--kubeconfig', kubeconfig], `${server.url}/network.git`, run, style)))
         return exitCodes.error;
     }
@@ -165,6 +168,12 @@ async function tell(title: string, text: string, style: Style): Promise<void> {
 
 async function shell(command: string, style: Style): Promise<void> {
   await print(`${style.dim('$')} ${style.bold(command)}\n`);
+}
+
+/** A git command with what it prints. */
+async function show(repository: string, args: readonly string[], style: Style): Promise<void> {
+  await shell(`git ${args.join(' ')}`, style);
+  await print(`${(await git(repository, ...args)).trimEnd()}\n`);
 }
 
 async function commit(repository: string, chapter: Chapter): Promise<void> {
