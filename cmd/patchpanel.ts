@@ -16,6 +16,18 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+// Process 1 of a container outlives every signal that it does not handle. A verb that has something to finish takes over.
+if (process.pid === 1) {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(code);
+    });
+  }
+}
+
 if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-V')) {
   process.stdout.write(`${readVersion()}\n`);
 } else {

@@ -33,6 +33,8 @@ let root: string;
 let server: GitServer;
 let sandbox: AssembledSandbox;
 let audit: AuditEntry[] = [];
+/** The git host takes requests and answers none. */
+let hangs = false;
 
 before(async () => {
   if (skip) return;
@@ -40,8 +42,8 @@ before(async () => {
   root = await mkdtemp(join(tmpdir(), 'patchpanel-deploy-'));
   await newRepository(root, 'vms.git');
   await push({ 'web-0': ['storage'], 'web-1': ['storage'] });
-  server = await startGitServer({ root, credentials: { username: 'bot', password } });
-  sandbox = await assembleSandbox({ speed: 25, accounts, onRequest: (entry) => audit.push(entry) });
+  server = await startGitServer({ root, credentials: { username: 'bot', password }, intercept: () => hangs });
+  sandbox = await assembleSandbox({ speed: 10, accounts, onRequest: (entry) => audit.push(entry) });
 });
 after(async () => {
   await sandbox?.stop();
@@ -92,7 +94,7 @@ function ours(objects: readonly Manifest[]): readonly Manifest[] {
 }
 
 /** Runs the pod of the Job among these objects, with the rights that they give. */
-async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}) {
+async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}, stopAt?: string) {
   inForce = objects;
   const spec = { ...jobOf(objects).template.spec, ...change };
   const use = spec.serviceAccountName.replace('patchpanel-', '');
@@ -101,6 +103,7 @@ async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}) 
     ca: sandbox.ca,
     token: `token-of-${use}`,
     objects,
+    ...(stopAt === undefined ? {} : { stopAt }),
   });
   const asked = audit.splice(0).filter((entry) => entry.user === user(use));
   const writes = asked.filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec');
@@ -170,4 +173,23 @@ test('with-exec lets a run look into libvirt', { skip }, async () => {
   assert.ok(result.asked.some(({ subresource, status }) => subresource === 'exec' && status < 400));
   const without = await run(ours(base));
   assert.ok(without.asked.every(({ subresource }) => subresource !== 'exec'));
+});
+
+test('a pod that is told to end finishes what is in flight; the next run goes on', { skip }, async () => {
+  await push({ 'db-0': ['storage', 'backup', 'mgmt', 'red', 'green', 'blue'] });
+  const stopped = await run(ours(base), {}, '"type":"action-started"');
+  assert.equal(stopped.code, 8, stopped.stderr);
+  assert.match(stopped.stdout, /not started plug .*: the run was told to stop/);
+  assert.ok(stopped.writes.length < 6);
+  const next = await run(ours(base));
+  assert.equal(next.code, 0, next.stderr);
+  assert.equal(stopped.writes.length + next.writes.length, 6);
+});
+
+test('a plan has nothing to finish, and ends at once', { skip }, async () => {
+  hangs = true;
+  const stopped = await run(ours(await kustomize('overlays/plan-only')), {}, '"type":"rendering"');
+  hangs = false;
+  assert.equal(stopped.code, 143, stopped.stderr);
+  assert.deepEqual(stopped.asked, []);
 });

@@ -1,9 +1,9 @@
 /**
  * Runs the container of a Job as a kubelet would where no container engine is: its user, its environment and arguments, the
- * token of its service account, and a read-only root with what it mounts, in a mount namespace of its own. Needs root on Linux.
+ * token of its service account, and a read-only root with what it mounts, as process 1 of namespaces of its own. Needs root on Linux.
  */
 import { spawn } from 'node:child_process';
-import { realpathSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +49,8 @@ export interface Surroundings {
   readonly token: string;
   /** ConfigMaps and Secrets are looked up among these; a Secret by its `stringData`. */
   readonly objects: readonly Manifest[];
+  /** Once standard error says this, the pod is told to end. */
+  readonly stopAt?: string;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -109,7 +111,7 @@ export function argumentsOf({ args }: Container, env: Readonly<Record<string, st
 }
 
 /** Runs the pod's container to its end. */
-export async function runPod(spec: PodSpec, { server, ca, token, objects }: Surroundings): Promise<CliResult> {
+export async function runPod(spec: PodSpec, { server, ca, token, objects, stopAt }: Surroundings): Promise<CliResult> {
   const [container] = spec.containers;
   if (container === undefined) throw new Error('the pod has no container');
   const env = environmentOf(container, objects);
@@ -124,6 +126,7 @@ export async function runPod(spec: PodSpec, { server, ca, token, objects }: Surr
       [root, realpathSync(process.execPath), mounted, String(spec.securityContext.runAsUser)],
       argumentsOf(container, env),
       { ...env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+      stopAt,
     );
   } finally {
     await rm(account, { recursive: true, force: true });
@@ -134,23 +137,44 @@ function run(
   parameters: readonly string[],
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  stopAt: string | undefined,
 ): Promise<CliResult> {
-  const unshare = ['--mount', '--propagation', 'private', 'sh', '-euc', script, 'sh'];
+  const unshare = [
+    '--mount',
+    '--pid',
+    '--fork',
+    '--mount-proc',
+    '--kill-child',
+    '--propagation',
+    'private',
+    'sh',
+    '-euc',
+    script,
+    'sh',
+  ];
   const child = spawn('unshare', [...unshare, ...parameters, '/opt/patchpanel/cmd/patchpanel.ts', ...args], {
     env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 120_000,
     killSignal: 'SIGKILL',
   });
-  let [stdout, stderr] = ['', ''];
+  let [stdout, stderr, stopped] = ['', '', false];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
+    if (stopped || stopAt === undefined || !stderr.includes(stopAt)) return;
+    stopped = true;
+    process.kill(childOf(child.pid), 'SIGTERM');
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+/** unshare itself waits for the process that it made, and passes no signal on. */
+function childOf(pid: number | undefined): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
 }
