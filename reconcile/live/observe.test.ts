@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, test } from 'node:test';
-import type { Cluster, ExecResult, KubeObject } from '../kube/cluster.ts';
-import { connect } from '../kube/connect.ts';
-import { failureError } from '../kube/failures.ts';
-import { objectKey } from '../vocabulary.ts';
+import { test } from 'node:test';
+import { type Answer, serve } from '../../test/list-server.ts';
+import type { KubeObject } from '../kube/cluster.ts';
 import { hasPortField, readClusterFacts } from './cluster-facts.ts';
-import { readDomain, readDomains } from './domain.ts';
-import type { LiveVm } from './model.ts';
 import { observe } from './observe.ts';
 
 interface Objects {
@@ -20,50 +14,6 @@ interface Objects {
 const settled = JSON.parse(readFileSync(new URL('fixtures/settled-vms.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, Objects>
 >;
-
-const closers: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const close of closers) await close();
-});
-
-type Answer = readonly KubeObject[] | 403 | 404;
-
-/** Serves lists: by plural, over all namespaces, two objects a page; 403 and 404 as told. */
-async function serve(answers: Readonly<Record<string, Answer>>, clusterWide = true) {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '', 'http://x');
-    asked.push(decodeURIComponent(`${url.pathname}${url.searchParams.has('continue') ? ' next' : ''}`));
-    const [, namespace, plural = ''] = /^.*?v1\/(?:namespaces\/([^/]+)\/)?([^/]+)$/.exec(url.pathname) ?? [];
-    const refused = namespace === undefined && !clusterWide && !/^(daemonsets|kubevirts)$/.test(plural);
-    const answer = refused ? 403 : (answers[plural] ?? []);
-    if (typeof answer === 'number') {
-      response.writeHead(answer);
-      response.end();
-      return;
-    }
-    const from = Number(url.searchParams.get('continue') ?? 0);
-    const name = /metadata\.name=(.*)/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
-    const app = url.searchParams.has('labelSelector') && plural === 'daemonsets';
-    const matching = answer
-      .filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace)
-      .filter(({ metadata }) => name === undefined || metadata.name === name)
-      .filter(({ metadata }) => !app || metadata.labels?.app?.includes('dynamic-networks-controller'));
-    const next = from + 2 < matching.length ? { continue: String(from + 2) } : {};
-    response.end(
-      JSON.stringify({ metadata: { resourceVersion: '1', ...next }, items: matching.slice(from, from + 2) }),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const cluster = await connect({ server: url, retryBaseMs: 1 });
-  closers.push(async () => {
-    await cluster.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return { cluster, asked };
-}
 
 function nad(
   namespace: string,
@@ -322,98 +272,4 @@ test('the field is found in the schema of a VirtualMachine, inline or by referen
     assert.equal(hasPortField({ components: { schemas } }), has, JSON.stringify(schemas));
   }
   assert.equal(hasPortField('not found'), false);
-});
-
-const xml = "<domain type='kvm'><name>flow-08_web01</name><devices/></domain>";
-type Play = (argv: readonly string[]) => ExecResult | Error;
-
-/** A cluster of which only exec matters here; exec itself is tested against sockets beside the transport. */
-function execOnly(play: Play): { cluster: Cluster; commands: string[] } {
-  const commands: string[] = [];
-  const cluster: Pick<Cluster, 'exec'> = {
-    async exec(target, argv) {
-      commands.push(`${objectKey({ namespace: target.namespace, name: target.pod })} ${argv.join(' ')}`);
-      const result = play(argv);
-      if (result instanceof Error) throw result;
-      return result;
-    },
-  };
-  return { cluster: cluster as Cluster, commands };
-}
-
-async function liveVm(): Promise<LiveVm> {
-  const { vms } = await observe((await serve(objects)).cluster, { targets: [swapped] }, { domainXml: 'auto' });
-  const vm = vms.get('flow-08/web01');
-  assert.ok(vm);
-  return vm;
-}
-
-const noConnection = {
-  stdout: '',
-  stderr: 'error: failed to connect to the hypervisor\nerror: no socket',
-  exitCode: 1,
-};
-
-test('the domain is read in the launcher pod', async () => {
-  const { cluster, commands } = execOnly(() => ({ stdout: xml, stderr: '', exitCode: 0 }));
-  const reading = await readDomain(cluster, await liveVm());
-  assert.equal(reading.kind === 'read' && reading.domain.name, 'flow-08_web01');
-  assert.deepEqual(commands, ['flow-08/virt-launcher-web01-c66bm virsh dumpxml flow-08_web01']);
-});
-
-test('where virsh finds no libvirt by itself it is told the socket', async () => {
-  const { cluster, commands } = execOnly((argv) =>
-    argv.includes('-c') ? { stdout: xml, stderr: '', exitCode: 0 } : noConnection,
-  );
-  assert.equal((await readDomain(cluster, await liveVm())).kind, 'read');
-  assert.match(commands[1] ?? '', /virsh -c qemu\+unix:\/\/\/session\?socket=\S+ dumpxml flow-08_web01$/);
-});
-
-const forbidden = failureError(
-  { verb: 'create', resource: 'pods/exec', group: '', namespace: 'flow-08' },
-  { status: 403, reason: 'Forbidden', message: 'pods "x" is forbidden: ' },
-  'http://x',
-);
-const unread: readonly { name: string; play: Play; why: string; message: RegExp }[] = [
-  { name: 'no right to exec', play: () => forbidden, why: 'forbidden', message: /no permission to create pods\/exec/ },
-  {
-    name: 'no libvirt at any socket',
-    play: () => noConnection,
-    why: 'failed',
-    message: /virsh: error: failed to connect/,
-  },
-  {
-    name: 'no such domain',
-    play: () => ({ stdout: '', stderr: "error: failed to get domain 'x'\n\n", exitCode: 1 }),
-    why: 'failed',
-    message: /^virsh: error: failed to get domain 'x'$/,
-  },
-  { name: 'no XML', play: () => ({ stdout: 'nonsense', stderr: '', exitCode: 0 }), why: 'failed', message: /./ },
-];
-for (const { name, play, why, message } of unread) {
-  test(`a domain that can't be read: ${name}`, async () => {
-    const reading = await readDomain(execOnly(play).cluster, await liveVm());
-    assert.ok(reading.kind === 'unread');
-    assert.equal(reading.why, why);
-    assert.match(reading.message ?? '', message);
-  });
-}
-
-test('a VM that does not run has no domain, and nothing is run for it', async () => {
-  const { vmi: _, ...stopped } = await liveVm();
-  const { cluster, commands } = execOnly(() => noConnection);
-  assert.deepEqual(await readDomain(cluster, stopped), { kind: 'unread', why: 'not-running' });
-  assert.deepEqual(commands, []);
-});
-
-test('once exec is forbidden in a namespace it is not tried there again', async () => {
-  const vm = await liveVm();
-  const { cluster, commands } = execOnly(() => forbidden);
-  const vms = ['a', 'b', 'c'].map((name) => ({ ...vm, name }));
-  const readings = await readDomains(cluster, vms, { concurrency: 1 });
-  assert.deepEqual(
-    [...readings.values()].map((reading) => reading.kind === 'unread' && reading.why),
-    Array(3).fill('forbidden'),
-  );
-  assert.equal(commands.length, 1);
 });
