@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
 import type { Action, PlannedAttachment } from '../plan/model.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
@@ -347,10 +347,9 @@ const recorded: readonly [file: string, step: string, action: Action][] = [
   ],
 ];
 
-const cases = process.env.PATCHPANEL_CASES;
 for (const [file, step, action] of recorded) {
-  const path = join(cases ?? '', 'kubevirt-flow', `${file}.json`);
-  test(`the patch of ${file}, step "${step}"`, { skip: cases === undefined || !existsSync(path) }, () => {
+  const { path, skip } = recordings('kubevirt-flow', `${file}.json`);
+  test(`the patch of ${file}, step "${step}"`, { skip }, () => {
     const { steps } = JSON.parse(readFileSync(path, 'utf8')) as { readonly steps: readonly Step[] };
     const body = steps.find((candidate) => candidate.name === step)?.request?.body;
     assert.ok(body !== undefined);

@@ -1,8 +1,8 @@
 /** The predicates over recordings of a real virt-controller, write by write; runs where PATCHPANEL_CASES is set. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import type { KubeObject } from '../kube/cluster.ts';
 import type { LiveVm } from '../live/model.ts';
 import { joinVm, projectPod, projectVm, projectVmi } from '../live/project.ts';
@@ -99,10 +99,9 @@ const cases: readonly [file: string, step: string, goal: Goal, layers: readonly 
   ],
 ];
 
-const folder = process.env.PATCHPANEL_CASES;
 for (const [file, step, goal, expected] of cases) {
-  const path = join(folder ?? '', 'kubevirt-flow', `${file}.json`);
-  test(`${file}: ${goal.kind}`, { skip: folder === undefined || !existsSync(path) }, () => {
+  const { path, skip } = recordings('kubevirt-flow', `${file}.json`);
+  test(`${file}: ${goal.kind}`, { skip }, () => {
     const recording = JSON.parse(readFileSync(path, 'utf8')) as Recording;
     const here = 'network' in goal ? { ...goal, network: { ...goal.network, namespace: recording.namespace } } : goal;
     const seen: string[] = [];

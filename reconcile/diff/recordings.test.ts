@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import { declared, desiredState, liveState } from '../../test/vm-builder.ts';
 import type { DesiredTarget } from '../desired/model.ts';
 import type { LiveVm } from '../live/model.ts';
 import { joinVm, projectPod, projectVm, projectVmi } from '../live/project.ts';
 import { diffState } from './diff.ts';
 
-const cases = process.env.PATCHPANEL_CASES;
-const folder = cases === undefined ? undefined : join(cases, 'kubevirt-flow');
+const { path: folder, skip } = recordings('kubevirt-flow');
 
 /** The VM that a recording ended with; undefined where it holds several, or none. */
 function finalVm(file: string): LiveVm | undefined {
@@ -35,10 +35,10 @@ function asFound(vm: LiveVm): DesiredTarget {
   return { ...target, target: { kind: 'VirtualMachine', namespace: vm.namespace, name: vm.name }, attachments };
 }
 
-test('what a recorded cluster has plugged counts as converged', { skip: folder === undefined }, () => {
+test('what a recorded cluster has plugged counts as converged', { skip }, () => {
   let seen = 0;
-  for (const file of readdirSync(folder ?? '')) {
-    const vm = finalVm(join(folder ?? '', file));
+  for (const file of readdirSync(folder)) {
+    const vm = finalVm(join(folder, file));
     if (vm === undefined) continue;
     const [diff] = diffState(desiredState([asFound(vm)]), liveState([vm]));
     for (const { name, state, differences } of diff?.attachments ?? []) {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import { PatchpanelError } from '../errors.ts';
 import type { ExecResult } from './cluster.ts';
 import { connect } from './connect.ts';
@@ -208,9 +208,9 @@ interface Recording {
   }[];
 }
 
-const recordings = process.env.PATCHPANEL_CASES ? join(process.env.PATCHPANEL_CASES, 'exec-websocket.json') : '';
-test('frames recorded from a real API server are understood', { skip: !existsSync(recordings) }, async () => {
-  const conversations = JSON.parse(readFileSync(recordings, 'utf8')) as Recording[];
+const { path, skip } = recordings('exec-websocket.json');
+test('frames recorded from a real API server are understood', { skip }, async () => {
+  const conversations = JSON.parse(readFileSync(path, 'utf8')) as Recording[];
   let replayed = 0;
   for (const { id, responseHead, serverFrames = [] } of conversations) {
     const protocol = responseHead?.find((line) => line.startsWith('Sec-WebSocket-Protocol'));

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import type { KubeObject } from '../kube/cluster.ts';
 import { podInterfaceName } from '../systems/kubevirt-names.ts';
 import { ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
@@ -211,8 +212,8 @@ test('without a node the newest pod is the active one', () => {
   assert.equal(activePod(starting, pods)?.name, 'b');
 });
 
-const folder = process.env.PATCHPANEL_CASES ? join(process.env.PATCHPANEL_CASES, 'kubevirt-flow') : '';
-test('every recorded VM that came to rest reads alike in VM, VMI and pod', { skip: !existsSync(folder) }, () => {
+const { path: folder, skip } = recordings('kubevirt-flow');
+test('every recorded VM that came to rest reads alike in VM, VMI and pod', { skip }, () => {
   let compared = 0;
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
     const { final } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { final?: Objects };

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import { parseDomain } from './libvirt-domain.ts';
 import { countPorts, nextPort, portPool } from './libvirt-ports.ts';
 import { networksParsers, type ParsedNetworks, parseNetworks } from './multus-networks.ts';
@@ -18,8 +19,7 @@ import {
   parseNetworkStatus,
 } from './multus-status.ts';
 
-const folder = process.env.PATCHPANEL_CASES ?? '';
-const skip = folder === '' ? 'PATCHPANEL_CASES names no folder' : false;
+const { path: folder, skip } = recordings();
 
 interface Outcome {
   readonly ok: boolean;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import { recordings } from '../../test/recordings.ts';
 import {
   addToStatus,
   hostNetworkEvent,
@@ -121,9 +122,9 @@ test('the key cases of the dynamic-networks controller come out as recorded', as
   }
 });
 
-const folder = process.env.PATCHPANEL_CASES;
-test('every collected case of the dynamic-networks controller agrees', { skip: folder === undefined }, async () => {
-  const cases = readCases(join(folder ?? '', 'dynamic-controller-cases.json'));
+const { path: collected, skip } = recordings('dynamic-controller-cases.json');
+test('every collected case of the dynamic-networks controller agrees', { skip }, async () => {
+  const cases = readCases(collected);
   const wrong = (await Promise.all(cases.map(differences))).filter((list) => list.length > 0);
   console.log(`dynamic-networks controller: ${cases.length - wrong.length} of ${cases.length} cases agree`);
   assert.deepEqual(wrong, []);

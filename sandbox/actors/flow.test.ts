@@ -6,6 +6,7 @@ import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { networkAttachmentDefinitions, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
 import { networksAnnotation } from '../../reconcile/systems/multus-networks.ts';
+import { recordings } from '../../test/recordings.ts';
 import { assembleSandbox } from '../sandbox.ts';
 import { answerDifferences, differences } from './flow-compare.ts';
 import type { Recording } from './flow-recording.ts';
@@ -66,12 +67,12 @@ describe('the sandbox does as recorded', { concurrency: sideBySide }, () => {
   }
 });
 
-const cases = process.env.PATCHPANEL_CASES;
-test('every recording but those listed agrees', { skip: cases === undefined }, async () => {
-  const recordings = readRecordings(join(cases ?? '', 'kubevirt-flow'));
+const { path: flows, skip } = recordings('kubevirt-flow');
+test('every recording but those listed agrees', { skip }, async () => {
+  const recorded = readRecordings(flows);
   const wrong: string[] = [];
   let agreeing = 0;
-  const waiting = recordings.filter(({ scenario }) => disagreeing[scenario]?.answers !== false);
+  const waiting = recorded.filter(({ scenario }) => disagreeing[scenario]?.answers !== false);
   const work = async (): Promise<void> => {
     for (let recording = waiting.pop(); recording !== undefined; recording = waiting.pop()) {
       const known = disagreeing[recording.scenario];
@@ -81,8 +82,8 @@ test('every recording but those listed agrees', { skip: cases === undefined }, a
     }
   };
   await Promise.all(Array.from({ length: sideBySide }, work));
-  console.log(`KubeVirt flows: ${agreeing} of ${recordings.length} recordings agree`);
-  for (const { scenario } of recordings) {
+  console.log(`KubeVirt flows: ${agreeing} of ${recorded.length} recordings agree`);
+  for (const { scenario } of recorded) {
     const known = disagreeing[scenario];
     if (known !== undefined) console.log(`  not ${scenario}: ${known.reason}`);
   }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { fields, items } from '../../reconcile/systems/json-shape.ts';
+import { recordings } from '../../test/recordings.ts';
 import type { AdmissionDenial, AdmissionRequest, ResourceDefinition } from '../api/contract.ts';
 import { applyJsonPatch } from '../api/patch.ts';
 import { kubevirtAdmission } from './admission.ts';
@@ -217,7 +218,7 @@ interface Recording {
   }[];
 }
 
-const folder = process.env.PATCHPANEL_CASES;
+const { path: flows, skip } = recordings('kubevirt-flow');
 
 /** Cases that the API server answers from what it is given here; returns whether it is given the right things. */
 const byServer: Readonly<Record<string, () => boolean>> = {
@@ -260,8 +261,8 @@ function agrees(recording: Recording, entry: Entry, start: KubeObject): boolean 
   return given.code === entry.status && given.message === entry.message && sameCauses;
 }
 
-test('every recorded case of the webhooks is answered alike', { skip: folder === undefined }, (context) => {
-  const file = path.join(folder ?? '', 'kubevirt-flow', '15-invalid-patches.json');
+test('every recorded case of the webhooks is answered alike', { skip }, (context) => {
+  const file = path.join(flows, '15-invalid-patches.json');
   const recording = JSON.parse(readFileSync(file, 'utf8')) as Recording;
   const made = recording.steps.find((step) => step.name === 'create VM');
   const start = stored(admit(virtualMachineDefinition, 'CREATE', made?.request?.body));
@@ -281,8 +282,7 @@ function expectedBy(patch: readonly unknown[]): KubeObject {
   return vmOf({ runStrategy: 'Always', template: { spec: { ...template, networks, domain: { ...domain, devices } } } });
 }
 
-test('refusals in recordings of other flows read alike', { skip: folder === undefined }, (context) => {
-  const flows = path.join(folder ?? '', 'kubevirt-flow');
+test('refusals in recordings of other flows read alike', { skip }, (context) => {
   let agree = 0;
   for (const file of [
     '10-plug-masquerade-and-plugin.json',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { fields, items } from '../../reconcile/systems/json-shape.ts';
+import { recordings } from '../../test/recordings.ts';
 import { launchDomain } from '../node/kubevirt-domain.ts';
 import { freePorts } from '../node/pci-placement.ts';
 import { kubevirtAdmission } from './admission.ts';
@@ -153,10 +153,9 @@ function paths(value: unknown, at = ''): readonly string[] {
   return entries.length === 0 ? [at] : entries.flatMap(([key, entry]) => paths(entry, `${at}.${key}`));
 }
 
-const folder = process.env.PATCHPANEL_CASES;
+const { path: file, skip } = recordings('kubevirt-flow', '02-plug-one-bridge-nic.json');
 
-test('the objects have the shape of recorded ones', { skip: folder === undefined }, () => {
-  const file = path.join(folder ?? '', 'kubevirt-flow', '02-plug-one-bridge-nic.json');
+test('the objects have the shape of recorded ones', { skip }, () => {
   const { final } = JSON.parse(readFileSync(file, 'utf8')) as {
     readonly final: { readonly vm: object; readonly vmi: object; readonly pods: readonly object[] };
   };

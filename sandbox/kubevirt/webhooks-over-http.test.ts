@@ -1,9 +1,9 @@
 /** The recorded answers of virt-api once more, through the API server: schema, subresources and strictness included. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fields } from '../../reconcile/systems/json-shape.ts';
+import { recordings } from '../../test/recordings.ts';
 import type { ApiServer } from '../api/contract.ts';
 import { startApiServer } from '../api/server.ts';
 import { kubevirtAdmission } from './admission.ts';
@@ -92,7 +92,7 @@ interface Recording {
   }[];
 }
 
-const folder = process.env.PATCHPANEL_CASES;
+const { path: file, skip } = recordings('kubevirt-flow', '15-invalid-patches.json');
 
 /** What must be equal of a refusal; lists of an accepted change are compared by the test of the hooks. */
 function essence({ status, body }: Answer): unknown {
@@ -102,8 +102,7 @@ function essence({ status, body }: Answer): unknown {
   return { status, message, reason, details };
 }
 
-test('every recorded request gets the recorded answer', { skip: folder === undefined }, async (context) => {
-  const file = path.join(folder ?? '', 'kubevirt-flow', '15-invalid-patches.json');
+test('every recorded request gets the recorded answer', { skip }, async (context) => {
   const { steps } = JSON.parse(readFileSync(file, 'utf8')) as Recording;
   const differ: string[] = [];
   let agree = 0;

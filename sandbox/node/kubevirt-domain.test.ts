@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { KubeObject } from '../../reconcile/kube/cluster.ts';
+import { recordings } from '../../test/recordings.ts';
 import { domainXml } from './domain-xml.ts';
 import { launchDomain, nicOf } from './kubevirt-domain.ts';
 import { attachDevice, type Domain, LibvirtError, nics, setLink } from './libvirt-model.ts';
@@ -161,7 +162,7 @@ test('placeholders leave no trace', () => {
   assert.doesNotMatch(domainXml(launchDomain(vmi({ memory: '8Gi' }))), /placeholder/);
 });
 
-const cases = process.env.PATCHPANEL_CASES;
+const { path: captured, skip } = recordings('domain-xml', 'kubevirt');
 
 /** PCI addresses of an XML by the alias of their device, controllers and all. */
 function addressesOf(xml: string): Readonly<Record<string, string>> {
@@ -174,9 +175,9 @@ function addressesOf(xml: string): Readonly<Record<string, string>> {
   );
 }
 
-test('domains of running VMs are modelled address by address', { skip: cases === undefined }, () => {
+test('domains of running VMs are modelled address by address', { skip }, () => {
   const read = (file: string): Readonly<Record<string, string>> =>
-    addressesOf(readFileSync(path.join(cases ?? '', 'domain-xml', 'kubevirt', file), 'utf8'));
+    addressesOf(readFileSync(path.join(captured, file), 'utf8'));
   const web = launchDomain(vmi({ disks: ['containerdisk', 'cloudinitdisk'] }));
   assert.deepEqual(addressesOf(domainXml(web)), read('demo_web01-v3-small-4free.xml'));
 

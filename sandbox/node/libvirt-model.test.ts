@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { recordings } from '../../test/recordings.ts';
 import { domainXml } from './domain-xml.ts';
 import type { Device, Nic, PciModel } from './libvirt-devices.ts';
 import { attachDevice, type Domain, defineDomain, detachDevice, LibvirtError, nics, setLink } from './libvirt-model.ts';
@@ -342,8 +343,7 @@ test('the XML of a NIC is what libvirt prints', () => {
   );
 });
 
-const cases = process.env.PATCHPANEL_CASES;
-const captures = cases === undefined ? undefined : path.join(cases, 'domain-xml', 'captured');
+const { path: captures, skip } = recordings('domain-xml', 'captured');
 
 /** Controllers, NICs, balloons and rngs of an XML, one line each: enough to compare two. */
 function devicesOf(xml: string): readonly string[] {
@@ -359,8 +359,7 @@ function devicesOf(xml: string): readonly string[] {
     .toSorted();
 }
 
-test('captured domains are modelled device by device', { skip: captures === undefined }, (context) => {
-  if (captures === undefined) return;
+test('captured domains are modelled device by device', { skip }, (context) => {
   const files = readdirSync(captures).filter((file) => /^c-t\d+-0-boot\.xml$/.test(file));
   let agree = 0;
   for (const file of files) {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { connect } from '../../reconcile/kube/connect.ts';
@@ -9,6 +8,7 @@ import { startApiServer } from '../../sandbox/api/server.ts';
 import { kubevirtAdmission } from '../../sandbox/kubevirt/admission.ts';
 import { kubevirtResources } from '../../sandbox/kubevirt/resources.ts';
 import { kubevirtSubresources } from '../../sandbox/kubevirt/subresources.ts';
+import { recordings } from '../recordings.ts';
 import { known } from './known-differences.ts';
 import { type RecordedCase, Replay } from './replay.ts';
 
@@ -141,11 +141,8 @@ test('answers as a real kube-apiserver did', async (context) => {
   await conformance(load(fixture), (text) => context.diagnostic(text));
 });
 
-const folder = process.env.PATCHPANEL_CASES;
-const all = folder === undefined ? undefined : join(folder, 'api-conformance.json');
+const { path: all, skip } = recordings('api-conformance.json');
 
-test('answers as a real kube-apiserver did, all cases', {
-  skip: all === undefined || !existsSync(all),
-}, async (context) => {
-  if (all !== undefined) await conformance(load(all), (text) => context.diagnostic(text));
+test('answers as a real kube-apiserver did, all cases', { skip }, async (context) => {
+  await conformance(load(all), (text) => context.diagnostic(text));
 });
