@@ -36,7 +36,12 @@ export function addApply(program: Command, exit: Exit): void {
   addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))
     .option('--max-in-flight <number>', 'VMs in change at one time; default from Settings', wholeNumber(1))
     .option('--action-timeout <seconds>', 'limit on one action', wholeNumber(1), 120)
-    .option('--migration-timeout <seconds>', 'limit on one action that needs a migration', wholeNumber(1), 600)
+    .option(
+      '--migration-timeout <seconds>',
+      'limit on one action that needs a migration or a restart',
+      wholeNumber(1),
+      600,
+    )
     .option('--run-timeout <seconds>', 'limit on the run', wholeNumber(1), 3600)
     .addHelpText(
       'after',

@@ -12,12 +12,16 @@ export const red: NicOptions = { name: 'red' };
 export const green: NicOptions = { name: 'green' };
 export const fast: NicOptions = { name: 'fast', binding: 'sriov' };
 
+/** The windows that go with `restart: 'allowed'`. */
+export const nights = [{ start: '0 2 * * *', duration: '1h', timeZone: 'UTC' }] as const;
+
 export interface PlanCase extends LiveOptions {
   readonly restart?: RestartPolicy;
 }
 
 export function planOf(targets: readonly DesiredTarget[], vms: readonly LiveVm[], options: PlanCase = {}): Plan {
-  const desired = desiredState(targets, { restart: options.restart ?? 'never' });
+  const restart = options.restart ?? 'never';
+  const desired = desiredState(targets, { restart, ...(restart === 'allowed' ? { restartWindows: nights } : {}) });
   const also = targets.flatMap((target) => target.attachments.map((attachment) => attachment.network.name));
   const live = liveState(vms, { also, ...options });
   return makePlan(diffState(desired, live), desired, live);
@@ -55,6 +59,8 @@ export function brief(action: Action): string {
     }
     case 'set-ports':
       return `set-ports ${action.knob} ${action.value}${action.staged ? ' staged' : ''}`;
+    case 'restart':
+      return `restart${action.ports === undefined ? '' : ` ${action.ports}`}`;
     case 'release':
       return `release ${action.attachments.join('+')}`;
     default:

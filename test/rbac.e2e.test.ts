@@ -1,5 +1,7 @@
 /** The roles of examples/deploy against what the command line really asks of a cluster: nothing more, nothing less. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { AuditEntry } from '../sandbox/api/contract.ts';
 import { CliStage } from './cli-stage.ts';
@@ -67,6 +69,30 @@ test('apply asks for what is granted to it: plugs, unplugs, and failures that it
   assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines']);
 });
 
+test('restart is a role apart, for apply alone', async () => {
+  const right = 'update subresources.kubevirt.io virtualmachines/restart';
+  const withRestart = [...base, ...readManifests('overlays/with-restart/rbac.yaml')];
+  assert.deepEqual(granted('patchpanel-plan', withRestart), granted('patchpanel-plan'));
+  assert.deepEqual(granted('patchpanel-apply', withRestart), [...granted('patchpanel-apply'), right].sort());
+  const path = await stage.desired('restart', { 'db-0': [] });
+  const windows = '[{start: "* * * * *", duration: 1h}]';
+  const head = (kind: string) => `apiVersion: patchpanel.dev/v1alpha1\nkind: ${kind}\n`;
+  await writeFile(
+    join(path, 'settings.yaml'),
+    `${head('Settings')}spec: {restart: allowed, restartWindows: ${windows}}\n`,
+  );
+  const spec = 'spec: {restart: allowed, pciePorts: 30, attachments: []}';
+  await writeFile(
+    join(path, 'db-0.yaml'),
+    `${head('NetworkAttachments')}metadata: {name: db-0, namespace: demo}\n${spec}\n`,
+  );
+  stage.sandbox.faults.set([]);
+  stage.requests();
+  await stage.expect(0, ['apply', path, '--domain-xml', 'never']);
+  const writes = stage.requests().filter(({ method }) => method !== 'GET');
+  assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines', right]);
+});
+
 test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
   const exec = ['create core pods/exec', 'get core pods/exec'];
   assert.deepEqual(granted('patchpanel-plan', withExec), granted('patchpanel-plan'));
@@ -82,7 +108,7 @@ test('exec is a role apart, for apply alone, and the same rights hold in one nam
 
 test('a permission that patchpanel can do without is told from one that it can not', () => {
   for (const { resource, verbs, without } of permissions) {
-    if (verbs.exec !== undefined) assert.ok(without !== undefined, resource);
+    if (verbs.exec !== undefined || verbs.restart !== undefined) assert.ok(without !== undefined, resource);
     if (verbs.apply?.includes('patch')) assert.equal(without, undefined);
   }
 });

@@ -198,11 +198,12 @@ export function attachment(options: NicOptions): DesiredAttachment {
 
 export function declared(
   nics: readonly NicOptions[],
-  options: { readonly name?: string; readonly pciePorts?: number } = {},
+  options: Pick<DesiredTarget, 'pciePorts' | 'mayRestart'> & { readonly name?: string } = {},
 ): DesiredTarget {
   return {
     target: { kind: 'VirtualMachine', namespace, name: options.name ?? 'db-0' },
     ...(options.pciePorts === undefined ? {} : { pciePorts: options.pciePorts }),
+    ...(options.mayRestart === undefined ? {} : { mayRestart: options.mayRestart }),
     attachments: nics.map(attachment),
     position,
   };

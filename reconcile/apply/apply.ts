@@ -7,6 +7,7 @@
  */
 import type { Cluster } from '../kube/cluster.ts';
 import type { Plan } from '../plan/model.ts';
+import { onlyWaits } from '../plan/restart.ts';
 import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
 import { Reasons } from './reasons.ts';
@@ -31,6 +32,8 @@ export interface ApplyOptions {
   /** The plan was saved earlier and looked at: a VM that moved since fails with `plan/stale`. */
   readonly savedPlan?: boolean;
   readonly pace?: Partial<WaitPace>;
+  /** Time of day, for the windows of restarts. */
+  readonly clock?: () => Date;
 }
 
 /** Carries out all that the plan says; never throws for what goes wrong with a VM, which its outcome tells. */
@@ -65,19 +68,18 @@ function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number
   function count(result: TargetOutcome['result']): number {
     return targets.filter((target) => target.result === result).length;
   }
-  // VMs that are in the plan for a note alone had nothing to do.
-  const idle = plan.targets.filter(({ actions, blockers }) => actions.length === 0 && blockers.length === 0).length;
   const interrupted = count('interrupted');
   return {
     targets,
     interrupted: interrupted > 0,
     summary: {
-      converged: count('converged') - idle,
+      // VMs that are in the plan for a note alone had nothing to do.
+      converged: targets.filter(({ result, actions }) => result === 'converged' && actions.length > 0).length,
       failed: count('failed'),
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted,
-      unchanged: plan.summary.unchanged,
+      unchanged: plan.summary.unchanged - plan.targets.filter(onlyWaits).length,
       writes,
       milliseconds,
     },

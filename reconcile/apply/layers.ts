@@ -26,6 +26,10 @@ export type Goal =
   | { readonly kind: 'settled' }
   /** In the template of a VM, whatever runs: an edit of a stopped VM, or one that a restart will bring. */
   | { readonly kind: 'in-template'; readonly name: string; readonly present: boolean }
+  /** Another instance than that one runs, from what the template asks for. */
+  | { readonly kind: 'restarted'; readonly instance: string }
+  /** The domain has at least so many root ports; only its XML tells. */
+  | { readonly kind: 'root-ports'; readonly atLeast: number }
   /** The template asks for at least so much. */
   | { readonly kind: 'ports'; readonly knob: PortKnob; readonly value: number };
 
@@ -69,6 +73,8 @@ export function goalsOf(action: Action, live: LiveVm): readonly Goal[] {
       return [followed(action, live)];
     case 'set-ports':
       return [{ kind: 'ports', knob: action.knob, value: action.value }];
+    case 'restart':
+      return [{ kind: 'restarted', instance: action.instance }];
     case 'release':
       return [];
     default:
@@ -152,6 +158,10 @@ function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
     }
     case 'ports':
       return layer === 'vm' ? judgePorts(goal, live) : undefined;
+    case 'restarted':
+      return judgeRestarted(goal.instance, layer, live);
+    case 'root-ports':
+      return undefined;
     default:
       return goal satisfies never;
   }
@@ -161,6 +171,29 @@ function judgePorts({ knob, value }: Extract<Goal, { kind: 'ports' }>, { hardwar
   const found = knob === 'field' ? hardware.declaredPorts : parseSlotCount(hardware.slotCount);
   if (typeof found === 'number' && found >= value) return true;
   return `the template asks for ${found ?? 'no number'} of ports, not for ${value}`;
+}
+
+function judgeRestarted(instance: string, layer: WatchedLayer, { vmi, pod, hardware, nics }: LiveVm): Verdict {
+  switch (layer) {
+    case 'vmi':
+      if (vmi === undefined) return 'the VM does not run';
+      if (vmi.uid === instance) return vmi.deleting ? 'the old instance is ending' : 'the old instance still runs';
+      if (vmi.deleting) return 'the new instance is ending';
+      if (vmi.phase !== 'Running') return `the new instance is ${vmi.phase}`;
+      if (vmi.hardware.slotCount !== hardware.slotCount) return 'the new instance has another slot count';
+      return vmi.hardware.declaredPorts === hardware.declaredPorts || 'the new instance has another number of ports';
+    case 'pod':
+      return (pod?.ready === true && !pod.deleting) || 'the new launcher pod is not ready';
+    case 'domain': {
+      const started = nics.length === 0 || vmi?.status.some(({ sources }) => sources.includes('domain')) === true;
+      return started || 'the new domain shows no NIC yet';
+    }
+    case 'vm':
+    case 'multus':
+      return undefined;
+    default:
+      return layer satisfies never;
+  }
 }
 
 function judgePlugged(goal: Extract<Goal, { kind: 'plugged' }>, layer: WatchedLayer, live: LiveVm): Verdict {

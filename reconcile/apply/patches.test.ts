@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { recordings } from '../../test/recordings.ts';
 import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
-import type { Action, PlannedAttachment } from '../plan/model.ts';
+import type { PlannedAttachment } from '../plan/model.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { Json } from '../vocabulary.ts';
-import { type Edit, editFor, ownedNames } from './patches.ts';
+import { type Edit, editFor, ownedNames, type WrittenAction } from './patches.ts';
 
 type Lists = { readonly networks?: Json; readonly interfaces?: Json };
 
@@ -44,7 +44,7 @@ function attachment(name: string, more: Partial<PlannedAttachment> = {}): Planne
   return { name, network: { namespace: 'prod', name: 'vlan20' }, binding: 'bridge', state: 'up', ...more };
 }
 
-function plug(...attachments: readonly PlannedAttachment[]): Action {
+function plug(...attachments: readonly PlannedAttachment[]): WrittenAction {
   return { ...base, kind: 'plug', attachments, delivery: 'in-place' };
 }
 
@@ -162,7 +162,7 @@ test('a link change touches the state alone', () => {
   assert.deepEqual(written(up, 'interfaces'), [defaultNic, { ...blueNic, state: 'up' }]);
 });
 
-const swap: Action = {
+const swap: WrittenAction = {
   ...base,
   kind: 'swap',
   attachment: 'blue',
@@ -216,7 +216,7 @@ test('a staged removal stays on record: the NIC runs until the restart', () => {
 });
 
 test('a release rewrites the record alone, and removes it when it is empty', () => {
-  const release: Action = { ...base, kind: 'release', attachments: ['gone'] };
+  const release: WrittenAction = { ...base, kind: 'release', attachments: ['gone'] };
   assert.deepEqual(operations(editFor(release, withBlue(blueNic, ['blue', 'gone']))), [
     uidTest,
     { op: 'test', path: ownedPath, value: '["blue","gone"]' },
@@ -228,7 +228,7 @@ test('a release rewrites the record alone, and removes it when it is empty', () 
 test('what is done already is not written again', () => {
   const down = withBlue({ ...blueNic, state: 'down' }, ['blue']);
   const absent = withBlue({ ...blueNic, state: 'absent' }, ['blue']);
-  const cases: readonly [Action, KubeObject][] = [
+  const cases: readonly [WrittenAction, KubeObject][] = [
     [plug(attachment('blue', { network: { namespace: 'prod', name: 'vlan10' } })), withBlue()],
     [
       plug(attachment('blue', { network: { namespace: 'prod', name: 'vlan10' }, mac: '02:00:00:00:0a:09' })),
@@ -254,7 +254,7 @@ test('an action that the VM contradicts is refused, and the default network is o
   });
   const there = attachment('blue', { network: { namespace: 'prod', name: 'vlan10' } });
   const defaultAlone = vm({ networks: [defaultNet], interfaces: [defaultNic] });
-  const cases: readonly [Action, KubeObject, RegExp][] = [
+  const cases: readonly [WrittenAction, KubeObject, RegExp][] = [
     [{ ...base, kind: 'link', attachment: 'default', state: 'down' }, defaultAlone, /default network/],
     [plug(attachment('blue')), withBlue(), /another NIC of the name "blue"/],
     [plug({ ...there, mac: '02:00:00:00:0a:09' }), withBlue(), /another NIC of the name "blue"/],
@@ -325,7 +325,7 @@ function canonical(list: Json): unknown {
 }
 
 const here = 'flow';
-const recorded: readonly [file: string, step: string, action: Action][] = [
+const recorded: readonly [file: string, step: string, action: WrittenAction][] = [
   ['02-plug-one-bridge-nic', 'plug blue', plug(attachment('blue', { network: { namespace: here, name: 'vlan10' } }))],
   ['04-unplug-one-absent', 'red absent', { ...base, kind: 'unplug', attachments: ['red'], delivery: 'in-place' }],
   ['07-link-down-up', 'blue down', { ...base, kind: 'link', attachment: 'blue', state: 'down' }],

@@ -19,6 +19,9 @@ export type Edit =
   | { readonly kind: 'done' }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** What is written to the VM; a restart is asked for. */
+export type WrittenAction = Exclude<Action, { kind: 'restart' }>;
+
 /** The parts of a VM that an edit reads and writes. */
 interface Template {
   readonly vm: ObjectName;
@@ -58,7 +61,7 @@ const defaultModel = 'virtio';
  * @param vmi the running instance: a template without any NIC stands for the automatic pod network, which the first
  *   declared NIC would take away at the next start, so what runs is written out beside it.
  */
-export function editFor(action: Action, vm: KubeObject, vmi?: KubeObject): Edit {
+export function editFor(action: WrittenAction, vm: KubeObject, vmi?: KubeObject): Edit {
   if (action.kind === 'set-ports') return portEdit(action, vm);
   const template = readTemplate(vm);
   const draft: Draft = {
@@ -78,7 +81,7 @@ export function ownedNames(vm: KubeObject): readonly string[] {
 }
 
 function carryOut(
-  action: Exclude<Action, { kind: 'set-ports' }>,
+  action: Exclude<WrittenAction, { kind: 'set-ports' }>,
   template: Template,
   draft: Draft,
   vmi: KubeObject | undefined,

@@ -55,7 +55,15 @@ export class Run {
     return this.over.aborted || performance.now() >= this.deadline ? 'the time of the run is up' : undefined;
   }
 
-  /** When a wait that starts now is given up. */
+  /** The time of day. */
+  get now(): Date {
+    return this.options.clock?.() ?? new Date();
+  }
+
+  /**
+   * When a wait that starts now is given up.
+   * @param byMigration all memory is copied, or a guest shuts down and boots
+   */
   deadlineFor(byMigration: boolean): number {
     const { actionTimeoutMs } = this.options;
     const patience = byMigration

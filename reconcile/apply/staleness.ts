@@ -62,7 +62,7 @@ function fieldsOf(target: ObjectName, live: LiveVm | undefined): Json {
   return readFields(
     target,
     state,
-    { networks: [], macs: [], domain: false, hardware: false, portKnobs: false },
+    { networks: [], macs: [], domain: false, hardware: false, portKnobs: false, restart: false },
     new Map(),
   ).fields;
 }

@@ -3,19 +3,21 @@ import { type ErrorCode, errorTable, PatchpanelError } from '../errors.ts';
 import type { LiveVm } from '../live/model.ts';
 import { actionName } from '../plan/action-name.ts';
 import type { Action, Blocker, TargetPlan } from '../plan/model.ts';
+import { onlyWaits } from '../plan/restart.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
 import { goalsOf } from './layers.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
+import { closedWords, requestRestart } from './restart.ts';
 import type { Run } from './run.ts';
 import { ensureFresh } from './staleness.ts';
 import { verify } from './verify.ts';
 import { waitFor } from './wait.ts';
-import { writeAction } from './write.ts';
+import { type Written, writeAction } from './write.ts';
 
-/** Why an action is not started, and whether that is for want of time rather than for a failure. */
+/** Why an action is not started: it waits for a window, for want of time, or something failed. */
 interface Hindrance {
   readonly reason: string;
-  readonly interrupted: boolean;
+  readonly why: 'waits' | 'interrupted' | 'failed';
 }
 
 /** Runs the actions of one VM; never throws, so that no VM stops another. */
@@ -24,7 +26,8 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
     const reason = 'the VM is blocked';
     const skipped = plan.actions.map((action): ActionOutcome => notStarted(action, reason));
     for (const outcome of skipped) run.ledger.settle(outcome);
-    const result = plan.blockers.length > 0 ? 'blocked' : 'converged';
+    const idle = onlyWaits(plan) ? 'staged' : 'converged';
+    const result = plan.blockers.length > 0 ? 'blocked' : idle;
     return { target: plan.target, result, actions: skipped, verified: [] };
   }
   try {
@@ -38,14 +41,14 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
 }
 
 /**
- * A blocker of one attachment left its actions out of the plan; one of the VM forbids all. Of the two about ports,
- * `port-count` stops nothing else, and `no-ports` left nothing in the plan but what gives the VM more of them.
+ * A blocker of one attachment left its actions out of the plan; one of the VM forbids all. Of the others `port-count` and
+ * `restart-refused` stop nothing else, and `no-ports` left nothing in the plan but what gives the VM more of them.
  */
 function blocksAll(blockers: readonly Blocker[]): boolean {
-  return blockers.some(
-    ({ attachment, code }) => attachment === undefined && code !== 'port-count' && code !== 'no-ports',
-  );
+  return blockers.some(({ attachment, code }) => attachment === undefined && !mild.has(code));
 }
+
+const mild: ReadonlySet<Blocker['code']> = new Set(['port-count', 'no-ports', 'restart-refused']);
 
 class TargetRun {
   readonly #plan: TargetPlan;
@@ -66,7 +69,7 @@ class TargetRun {
   async go(): Promise<TargetOutcome> {
     try {
       for (const action of this.#plan.actions) this.#note(await this.#step(action));
-      if (this.#hindrance === undefined) await this.#finalCheck();
+      if (this.#hindrance === undefined || this.#hindrance.why === 'waits') await this.#finalCheck();
     } finally {
       this.#giveSlot();
     }
@@ -93,7 +96,7 @@ class TargetRun {
       outcome = { ...failedBy(action, error), milliseconds: performance.now() - started };
     }
     if (outcome.result === 'failed') {
-      this.#hindrance = { reason: `"${actionName(action)}" failed`, interrupted: false };
+      this.#hindrance = { reason: `"${actionName(action)}" failed`, why: 'failed' };
       this.#tellFailure(action, outcome);
     } else {
       onEvent({ type: 'action-done', target: this.#target, action, milliseconds: outcome.milliseconds ?? 0 });
@@ -110,10 +113,13 @@ class TargetRun {
       if (hindrance !== undefined) return hindrance;
     }
     const why = this.#run.whyOver;
-    if (why !== undefined) return { reason: why, interrupted: true };
+    if (why !== undefined) return { reason: why, why: 'interrupted' };
+    // A VM that waits for its window holds up no other.
+    const closed = action.kind === 'restart' ? closedWords(action, this.#run.now) : undefined;
+    if (closed !== undefined) return { reason: closed, why: 'waits' };
     if (!this.#holdsSlot) {
       if (!(await this.#run.slots.take(this.#run.over)))
-        return { reason: this.#run.whyOver ?? 'the run was told to stop', interrupted: true };
+        return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
       this.#holdsSlot = true;
     }
     if (!this.#opened) {
@@ -126,15 +132,18 @@ class TargetRun {
   async #predecessor(id: string): Promise<Hindrance | undefined> {
     const { ledger, over } = this.#run;
     const pending = ledger.outcomeOf(id);
-    if (pending === undefined) return { reason: `it comes after ${id}, which is not in the plan`, interrupted: false };
+    if (pending === undefined) return { reason: `it comes after ${id}, which is not in the plan`, why: 'failed' };
     // A VM that waits for another is not in change: others may go on.
     const settled = await Promise.race([pending, Promise.resolve(undefined)]);
     if (settled === undefined) this.#giveSlot();
     const outcome = settled ?? (await Promise.race([pending, aborted(over)]));
-    if (outcome === undefined) return { reason: this.#run.whyOver ?? 'the run was told to stop', interrupted: true };
+    if (outcome === undefined) return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
     if (outcome.result === 'done') return undefined;
     const interrupted = outcome.result === 'not-started' && this.#run.whyOver !== undefined;
-    return { reason: `it comes after "${ledger.nameOf(id)}", which was not done`, interrupted };
+    return {
+      reason: `it comes after "${ledger.nameOf(id)}", which was not done`,
+      why: interrupted ? 'interrupted' : 'failed',
+    };
   }
 
   async #carryOut(action: Action): Promise<ActionOutcome> {
@@ -145,10 +154,7 @@ class TargetRun {
     const live = run.observer.look(this.#target);
     if (live === undefined) throw new PatchpanelError('plan/stale', 'the VM is no longer there');
     const byMigration = comesByMigration(action, live);
-    const written =
-      action.kind === 'follow'
-        ? { wrote: false }
-        : await writeAction(run.cluster, this.#target, this.#plan.uid, action);
+    const written = await this.#write(action);
     if (written.wrote) run.writes += 1;
     const result = await waitFor(
       {
@@ -172,12 +178,25 @@ class TargetRun {
     return { id: action.id, kind: action.kind, result: 'done' };
   }
 
+  async #write(action: Action): Promise<Written> {
+    const { cluster } = this.#run;
+    switch (action.kind) {
+      case 'follow':
+        return { wrote: false };
+      case 'restart':
+        return await requestRestart(cluster, this.#target, this.#plan.uid, action);
+      default:
+        return await writeAction(cluster, this.#target, this.#plan.uid, action);
+    }
+  }
+
   /** Holds all layers against all that was done; a disagreement counts against the last action. */
   async #finalCheck(): Promise<void> {
-    const last = this.#plan.actions.at(-1);
+    // Of what was not started, nothing can be told.
+    const last = this.#plan.actions.findLast(({ id }) => this.#isDone(id));
     if (last === undefined) return;
     try {
-      const verdict = await verify(this.#plan, last, this.#run);
+      const verdict = await verify(this.#plan, last, this.#restarted, this.#run);
       this.#verified = verdict.verified;
       if (verdict.failure === undefined) return;
       const { layer, reason, code } = verdict.failure;
@@ -187,12 +206,18 @@ class TargetRun {
     }
   }
 
+  #isDone(id: string): boolean {
+    return this.#outcomes.some((outcome) => outcome.id === id && outcome.result === 'done');
+  }
+
+  get #restarted(): boolean {
+    return this.#outcomes.some(({ kind, result }) => kind === 'restart' && result === 'done');
+  }
+
   #failLast(action: Action, outcome: ActionOutcome): void {
-    const before = this.#outcomes.pop();
-    this.#outcomes.push({
-      ...outcome,
-      ...(before?.milliseconds === undefined ? {} : { milliseconds: before.milliseconds }),
-    });
+    const index = this.#outcomes.findIndex(({ id }) => id === action.id);
+    const milliseconds = this.#outcomes[index]?.milliseconds;
+    this.#outcomes.splice(index, 1, { ...outcome, ...(milliseconds === undefined ? {} : { milliseconds }) });
     this.#tellFailure(action, outcome);
   }
 
@@ -202,12 +227,13 @@ class TargetRun {
 
   #result(): TargetResult {
     if (this.#outcomes.some(({ result }) => result === 'failed')) return 'failed';
-    if (this.#hindrance !== undefined) return this.#hindrance.interrupted ? 'interrupted' : 'failed';
+    const hindrance = this.#hindrance?.why;
+    if (hindrance === 'interrupted' || hindrance === 'failed') return hindrance;
     if (this.#plan.blockers.length > 0) return 'blocked';
     const staged = this.#plan.actions.some(
       (action) => (action.kind === 'edit-template' || action.kind === 'set-ports') && action.staged,
     );
-    return staged ? 'staged' : 'converged';
+    return (staged && !this.#restarted) || hindrance === 'waits' ? 'staged' : 'converged';
   }
 
   #giveSlot(): void {
@@ -223,6 +249,7 @@ function comesByMigration(action: Action, live: LiveVm): boolean {
     case 'unplug':
       return action.delivery === 'migration';
     case 'swap':
+    case 'restart':
       return true;
     case 'follow':
       return (

@@ -20,12 +20,15 @@ export interface Verdict {
 const domainPatienceMs = 10_000;
 const domainRetryMs = 500;
 
-/** @param last the action that a disagreement is told of */
-export async function verify(plan: TargetPlan, last: Action, run: Run): Promise<Verdict> {
+/**
+ * @param last the action that a disagreement is told of
+ * @param restarted whether the restart that was planned took place
+ */
+export async function verify(plan: TargetPlan, last: Action, restarted: boolean, run: Run): Promise<Verdict> {
   const target = { namespace: plan.target.namespace, name: plan.target.name };
   const before = run.observer.look(target);
   if (before === undefined) return { verified: [], failure: vanished };
-  const goals = finalGoals(plan, before);
+  const goals = finalGoals(plan, before, restarted);
   const result = await waitFor(
     {
       target,
@@ -60,17 +63,20 @@ const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer
  * What a VM must look like after its actions: every NIC that is declared, owned or was touched is as declared, and names
  * that were unplugged are gone. What another hand plugged is not ours to judge, nor what the plan could not change: a
  * NIC that is blocked, or waits for a restart, is held against the template where it was touched, and else left out.
+ * After the restart nothing waits any more.
  */
 export function finalGoals(
   plan: Pick<TargetPlan, 'actions' | 'differences' | 'blockers' | 'notes' | 'declared'>,
   live: LiveVm,
+  restarted = false,
 ): readonly Goal[] {
-  const held = new Set([...plan.blockers, ...plan.notes].map(({ attachment }) => attachment));
-  const unsettled = new Set([...held, ...plan.differences.map(({ attachment }) => attachment)]);
+  const open = restarted ? [] : plan.notes;
+  const held = new Set([...plan.blockers, ...open].map(({ attachment }) => attachment));
+  const unsettled = new Set([...held, ...(restarted ? [] : plan.differences).map(({ attachment }) => attachment)]);
   const declared = new Map((plan.declared ?? []).map((attachment) => [attachment.name, attachment]));
   const untouched = [...live.owned, ...declared.keys()].filter((name) => !unsettled.has(name));
   const names = new Set([...untouched, ...plan.actions.flatMap(namesOf)]);
-  const staged = stagedNames(plan.actions);
+  const staged = restarted ? new Map<string, boolean>() : stagedNames(plan.actions);
   const goals = [...names].sort().flatMap((name) => {
     const present = staged.get(name);
     if (present !== undefined) return [{ kind: 'in-template', name, present } as const];
@@ -78,6 +84,9 @@ export function finalGoals(
   });
   for (const action of plan.actions) {
     if (action.kind === 'set-ports') goals.push({ kind: 'ports', knob: action.knob, value: action.value });
+    if (action.kind !== 'restart' || !restarted) continue;
+    goals.push({ kind: 'restarted', instance: action.instance });
+    if (action.ports !== undefined) goals.push({ kind: 'root-ports', atLeast: action.ports });
   }
   // What is judged in the template alone does not care where the VM runs.
   return goals.every(isOfTemplate) ? goals : [{ kind: 'settled' }, ...goals];
@@ -117,6 +126,7 @@ function namesOf(action: Action): readonly string[] {
     case 'follow':
       return [action.attachment];
     case 'set-ports':
+    case 'restart':
       return [];
     default:
       return action satisfies never;

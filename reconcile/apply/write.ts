@@ -4,10 +4,9 @@ import { PatchpanelError } from '../errors.ts';
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
 import { apiFailure, isLost } from '../kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
-import type { Action } from '../plan/model.ts';
 import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
-import { editFor } from './patches.ts';
+import { editFor, type WrittenAction } from './patches.ts';
 
 export interface Written {
   /** False where nothing was left to write. */
@@ -32,7 +31,7 @@ export async function writeAction(
   cluster: Cluster,
   target: ObjectName,
   uid: string | undefined,
-  action: Action,
+  action: WrittenAction,
 ): Promise<Written> {
   let last: unknown;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -72,7 +71,7 @@ export async function writeAction(
 async function instance(
   cluster: Cluster,
   target: ObjectName,
-  action: Action,
+  action: WrittenAction,
   vm: KubeObject,
 ): Promise<KubeObject | undefined> {
   if (action.kind !== 'plug' && action.kind !== 'edit-template') return undefined;

@@ -5,6 +5,7 @@ import { normaliseMac } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
 import { type CheckedDocument, documentError } from './check-document.ts';
 import type { DesiredAttachment, DesiredTarget, RestartPolicy, Settings } from './model.ts';
+import type { SettingsDocument } from './schema.ts';
 import type { SourceDocument, ValuePath } from './yaml-documents.ts';
 
 export interface CheckedState {
@@ -60,7 +61,7 @@ export class Combination {
       const position = source.locate([], 'value');
       const fault = settingsFault(source, this.#directory, this.#settings?.position);
       if (fault !== undefined) errors.push(fault);
-      else this.#settings = { value: document.object.spec, position };
+      else this.#settings = { value: settingsOf(document.object.spec), position };
       return;
     }
     const { metadata, spec } = document.object;
@@ -93,11 +94,16 @@ export class Combination {
     const target: DesiredTarget = {
       target: { kind: 'VirtualMachine', namespace, name },
       ...(spec.pciePorts === undefined ? {} : { pciePorts: spec.pciePorts }),
+      ...(spec.restart === 'allowed' ? { mayRestart: true } : {}),
       attachments,
       position: source.locate([], 'value'),
     };
     this.#targets.set(key, { target, position: source.locate(path, 'value') });
   }
+}
+
+function settingsOf({ restartWindows, ...settings }: SettingsDocument['spec']): Settings {
+  return { ...settings, ...(restartWindows === undefined ? {} : { restartWindows }) };
 }
 
 function settingsFault(source: SourceDocument, directory: string, first?: Position): PatchpanelError | undefined {

@@ -281,7 +281,7 @@ test('without the addon a .jsonnet file gets an error that names the cure, and t
   await cp(join(project, 'reconcile'), join(copy, 'reconcile'), { recursive: true });
   await cp(join(project, 'templates'), join(copy, 'templates'), { recursive: true });
   await mkdir(join(copy, 'node_modules'));
-  for (const name of ['yaml', 'zod', 'isomorphic-git']) {
+  for (const name of ['yaml', 'zod', 'isomorphic-git', 'croner']) {
     await symlink(join(project, 'node_modules', name), join(copy, 'node_modules', name));
   }
   const output = execFileSync(process.execPath, ['run.ts'], { cwd: copy, encoding: 'utf8', env: {} });

@@ -227,6 +227,46 @@ const badInputs: readonly BadInput[] = [
     says: [/02:70:70:00:00:0a is already that of "x" of prod\/a, at a\.yaml:5:44/],
   },
   {
+    what: 'restarts without a window',
+    files: {
+      'a.yaml': vmYaml('a'),
+      's.yaml': 'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec:\n  restart: allowed\n',
+    },
+    faults: ['s.yaml:4:12 schema/invalid'],
+    says: [/^spec\.restart "allowed" needs restartWindows beside it: without a window no VM is ever restarted$/],
+  },
+  {
+    what: 'windows that are none',
+    files: {
+      'a.yaml': vmYaml('a'),
+      's.yaml':
+        'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec:\n  restart: allowed\n  restartWindows:\n    - {start: "0 0 2 * * 6", duration: 2h}\n    - {start: "0 2 * * 6", duration: 2 hours, timezone: UTC}\n    - {start: "0 2 30 2 *", duration: 8000m, timeZone: Mars}\n',
+    },
+    faults: [
+      's.yaml:6:15 schema/invalid',
+      's.yaml:7:38 schema/invalid',
+      's.yaml:7:47 schema/unknown-key',
+      's.yaml:8:15 schema/invalid',
+      's.yaml:8:56 schema/invalid',
+    ],
+    says: [
+      /five fields; write it like "0 2 \* \* 6"/,
+      /90m, 2h or 1h30m/,
+      /did you mean "timeZone"/,
+      /never comes/,
+      /Europe\/Zurich/,
+    ],
+  },
+  {
+    what: 'no windows at all',
+    files: {
+      'a.yaml': vmYaml('a'),
+      's.yaml': 'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec: {restart: allowed, restartWindows: []}\n',
+    },
+    faults: ['s.yaml:3:42 schema/invalid'],
+    says: [/must have at least one entry: without a window no VM is ever restarted/],
+  },
+  {
     what: 'Settings twice, and not at the root',
     files: {
       'a.yaml': vmYaml('a'),

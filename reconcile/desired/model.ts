@@ -1,6 +1,7 @@
 /** The desired state after rendering and checking: what the other rooms see of a repository. */
 import type { Position } from '../errors.ts';
 import type { Binding, LinkState, NicModel, ObjectName } from '../vocabulary.ts';
+import type { TimeWindow } from '../windows/windows.ts';
 
 /** One NIC that a VM must have. MAC addresses are lower case with colons; `network` is always qualified. */
 export interface DesiredAttachment {
@@ -18,6 +19,8 @@ export interface DesiredTarget {
   readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
   /** At least so many PCIe root ports. */
   readonly pciePorts?: number;
+  /** Its own word for a restart; the settings must allow it too. */
+  readonly mayRestart?: true;
   readonly attachments: readonly DesiredAttachment[];
   readonly position: Position;
 }
@@ -27,12 +30,16 @@ export type RestartPolicy =
   /** Block it, and say so. */
   | 'never'
   /** Write it to the VM template, where the next restart picks it up. */
-  | 'stage';
+  | 'stage'
+  /** Write it likewise, and restart the VMs that allow it themselves, in a window. */
+  | 'allowed';
 
 export interface Settings {
   /** VMs in change at one time. */
   readonly maxInFlight: number;
   readonly restart: RestartPolicy;
+  /** There where `restart` is `allowed`: when. */
+  readonly restartWindows?: readonly TimeWindow[];
 }
 
 /** Where the desired state came from. A folder is identified by a digest of the files that were read. */

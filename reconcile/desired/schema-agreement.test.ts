@@ -53,6 +53,7 @@ const networkAttachments = objectOf(
       {
         target: objectOf({ kind: mostly(fc.constantFrom('VirtualMachine', 'Pod')), name: mostly(name) }, []),
         pciePorts: mostly(fc.constantFrom(0, 24, 8.5, 232, 233, -1)),
+        restart: mostly(fc.constantFrom('never', 'allowed', 'stage')),
         attachments: mostly(
           fc.oneof({ weight: 9, arbitrary: fc.array(attachment, { maxLength: 2 }) }, { weight: 1, arbitrary: tooMany }),
         ),
@@ -62,6 +63,14 @@ const networkAttachments = objectOf(
   },
   ['apiVersion', 'kind', 'metadata', 'spec'],
 );
+const timeWindow = objectOf(
+  {
+    start: mostly(fc.constantFrom('0 2 * * 6', '0 2 * *', '* '.repeat(101))),
+    duration: mostly(fc.constantFrom('2h', '0m', 'PT2H')),
+    timeZone: mostly(fc.constantFrom('Europe/Zurich', 'Mars')),
+  },
+  ['start', 'duration'],
+);
 const settings = objectOf(
   {
     apiVersion: mostly(fc.constant('patchpanel.dev/v1alpha1')),
@@ -70,7 +79,8 @@ const settings = objectOf(
     spec: objectOf(
       {
         maxInFlight: mostly(fc.constantFrom(0, 1, 4, 1000, 1001, 1.5)),
-        restart: mostly(fc.constantFrom('never', 'stage', 'always')),
+        restart: mostly(fc.constantFrom('never', 'stage', 'allowed', 'always')),
+        restartWindows: mostly(fc.array(timeWindow, { maxLength: 3 })),
       },
       [],
     ),

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { macFault, macPattern } from '../systems/mac.ts';
 import { nicModels } from '../vocabulary.ts';
+import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
 
 export const apiVersion = 'patchpanel.dev/v1alpha1';
 export const kinds = ['NetworkAttachments', 'Settings'] as const;
@@ -154,6 +155,12 @@ export const networkAttachmentsSchema = z
           .describe(
             'The VM must have at least so many PCIe root ports; a change takes effect when the VM next starts.',
           ),
+        restart: z
+          .enum(['never', 'allowed'])
+          .default('never')
+          .describe(
+            'Whether patchpanel may restart this VM for what only a restart brings. The Settings must allow it too, and it happens in their restartWindows alone.',
+          ),
         attachments: z
           .array(attachment)
           .max(maxAttachments, { error: `must have at most ${maxAttachments} entries: KubeVirt takes no more` })
@@ -164,6 +171,32 @@ export const networkAttachmentsSchema = z
       .describe('What is wanted.'),
   })
   .describe('The networks that one VM is plugged into.');
+
+/** Text that one of the rules for windows finds no fault with. */
+function windowText(fault: (text: string) => string | undefined): z.ZodString {
+  return z
+    .string()
+    .max(200, { abort: true, error: 'is too long' })
+    .superRefine((value, context) => {
+      const message = fault(value);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    });
+}
+
+const timeWindow = z
+  .strictObject({
+    start: windowText(startFault).describe(
+      'When it opens: a cron expression of five fields, such as "0 2 * * 6". Quote it in YAML.',
+    ),
+    duration: windowText(durationFault).describe('How long it stays open, at most a week: 90m, 2h, 1h30m.'),
+    timeZone: windowText(timeZoneFault)
+      .default('UTC')
+      .describe('Time zone of start, by its IANA name, such as Europe/Zurich.'),
+  })
+  .describe('A window of time that comes back.');
+
+/** More than a year has weeks, and each is looked at for each VM. */
+const maxWindows = 100;
 
 export const settingsSchema = z
   .strictObject({
@@ -182,11 +215,25 @@ export const settingsSchema = z
           .default(4)
           .describe('How many VMs may be in change at one time.'),
         restart: z
-          .enum(['never', 'stage'])
+          .enum(['never', 'stage', 'allowed'])
           .default('never')
           .describe(
-            'What to do with a change that a running VM can not take: never blocks it, stage writes it for the next restart.',
+            'What to do with a change that a running VM can not take: never blocks it, stage writes it for the next restart, allowed also restarts the VMs that allow it themselves, in restartWindows.',
           ),
+        restartWindows: z
+          .array(timeWindow)
+          .min(1, { error: 'must have at least one entry: without a window no VM is ever restarted' })
+          .max(maxWindows, { error: `must have at most ${maxWindows} entries` })
+          .optional()
+          .describe('When VMs may be restarted, where restart is allowed. A restart begins while one of them is open.'),
+      })
+      .superRefine((value, context) => {
+        if (value.restart !== 'allowed' || value.restartWindows !== undefined) return;
+        context.addIssue({
+          code: 'custom',
+          path: ['restart'],
+          message: 'needs restartWindows beside it: without a window no VM is ever restarted',
+        });
       })
       .describe('Policy for the whole repository.'),
   })

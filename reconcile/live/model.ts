@@ -18,6 +18,8 @@ export interface SpecNic {
   /** Lower case, colons. */
   readonly mac?: string;
   readonly model?: string;
+  /** Name of the binding plugin. */
+  readonly plugin?: string;
   /** Qualified NAD of a Multus network; undefined for the pod network. */
   readonly network?: ObjectName;
   /** The pod network, or Multus with `default: true`: off limits. */
@@ -90,6 +92,8 @@ export interface OtherManager {
 
 export interface LiveVm extends ObjectName {
   readonly uid: string;
+  /** `Always`, `Manual` and so on. */
+  readonly runStrategy?: string;
   readonly resourceVersion: string;
   readonly deleting: boolean;
   readonly nics: readonly SpecNic[];

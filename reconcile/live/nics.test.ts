@@ -73,7 +73,7 @@ const cases: { name: string; iface: object; network: object; expected: Partial<S
     name: 'a binding plugin',
     iface: { binding: { name: 'passt' } },
     network: { pod: {} },
-    expected: { binding: 'plugin', isDefault: true },
+    expected: { binding: 'plugin', plugin: 'passt', isDefault: true },
   },
   {
     name: 'a binding without a word of ours',

@@ -23,12 +23,14 @@ export function specNics(spec: unknown, namespace: string): readonly SpecNic[] {
     const networkName = text(multus.networkName);
     const mac = text(iface.macAddress);
     const model = text(iface.model);
+    const plugin = text(fields(iface.binding).name);
     nics.push({
       name,
       binding: bindingOf(iface),
       state: iface.state === 'absent' || iface.state === 'down' ? iface.state : 'up',
       ...(mac === undefined ? {} : { mac: normaliseMac(mac) }),
       ...(model === undefined ? {} : { model }),
+      ...(plugin === undefined ? {} : { plugin }),
       ...(networkName === undefined ? {} : { network: qualify(networkName, namespace) }),
       isDefault: present(network.pod) || multus.default === true,
     });

@@ -23,13 +23,15 @@ const maxConditionMessage = 2000;
 
 export function projectVm(object: KubeObject): VmPart {
   const { metadata } = object;
-  const template = fields(fields(object.spec).template);
+  const { running, runStrategy, template: vmTemplate } = fields(object.spec);
+  const template = fields(vmTemplate);
   const namespace = metadata.namespace ?? '';
   const pool = metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachinePool')?.name;
   return {
     namespace,
     name: metadata.name,
     uid: metadata.uid ?? '',
+    runStrategy: text(runStrategy) ?? (running === true ? 'Always' : 'Halted'),
     resourceVersion: metadata.resourceVersion ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     nics: specNics(template.spec, namespace),

@@ -19,6 +19,8 @@ export function actionName(action: Action): string {
       return 'edit the template';
     case 'set-ports':
       return 'set the number of ports';
+    case 'restart':
+      return 'restart it';
     case 'release':
       return `drop the record of ${action.attachments.join(', ')}`;
     default:

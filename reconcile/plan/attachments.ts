@@ -329,7 +329,7 @@ function changes(differences: readonly Difference[]): string {
 }
 
 function needsRestart(context: VmContext, name: string, what: string, stage: Step): Outcome {
-  if (context.restart === 'stage') {
+  if (context.restart !== 'never') {
     const message = `${what}: written to the template of ${context.vm.name}, takes effect at its next restart`;
     return { steps: [stage], blockers: [], notes: [{ code: 'staged', attachment: name, message }] };
   }
@@ -345,7 +345,7 @@ function needsRestart(context: VmContext, name: string, what: string, stage: Ste
 
 /** The template has it, the running VM does not: nothing is left to write. */
 function restartPending(context: VmContext, name: string, what: string): Outcome {
-  if (context.restart === 'stage') {
+  if (context.restart !== 'never') {
     const message = `${what}: waits for a restart of ${context.vm.name}`;
     return { ...nothing, notes: [{ code: 'restart-pending', attachment: name, message }] };
   }

@@ -24,6 +24,8 @@ export interface ReadScope {
   readonly hardware: boolean;
   /** The number of ports is declared, and how to get them matters. */
   readonly portKnobs: boolean;
+  /** It is to be restarted, or would be. */
+  readonly restart: boolean;
 }
 
 /** The fields, with sorted keys, and their digest. */
@@ -46,6 +48,7 @@ export function readFields(
     domain: vm === undefined || !scope.domain ? null : domainFields(vm),
     hardware: vm === undefined || !scope.hardware ? null : hardwareFields(vm),
     ...(scope.portKnobs ? { portKnobs: portKnobFields(live) } : {}),
+    ...(scope.restart ? { restart: restartFields(live, vm) } : {}),
     networks: Object.fromEntries(scope.networks.map((key) => [key, networkFields(live, key)])),
     macs: Object.fromEntries(
       scope.macs.map((mac) => [mac, (holders.get(mac) ?? []).map(({ vm: holder, nic }) => `${holder}/${nic}`)]),
@@ -128,11 +131,21 @@ function scopeOf(fields: Json): ReadScope {
     domain: part('domain') !== null,
     hardware: part('hardware') !== null,
     portKnobs: part('portKnobs') !== null,
+    restart: part('restart') !== null,
   };
 }
 
 function isObject(value: Json): value is { readonly [key: string]: Json } {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+function restartFields({ cluster }: LiveState, vm: LiveVm | undefined): Json {
+  return {
+    runStrategy: vm?.runStrategy ?? null,
+    plugins: (vm?.nics ?? [])
+      .flatMap(({ plugin }) => plugin ?? [])
+      .filter((name) => cluster.bindingPlugins?.includes(name) === false),
+  };
 }
 
 function vmFields(vm: LiveVm): Json {

@@ -7,6 +7,7 @@ import type { Difference } from '../diff/model.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
 import type { Binding, Json, LinkState, ObjectName } from '../vocabulary.ts';
+import type { TimeWindow } from '../windows/windows.ts';
 
 export const planVersion = 'patchpanel.dev/plan/v1alpha1';
 
@@ -67,6 +68,15 @@ export type Action =
       /** The VM runs: it takes effect at its next restart. */
       readonly staged: boolean;
     })
+  /** Restarts the VM in a window, for what of the template waits for that. Outside them all it waits. */
+  | (ActionBase & {
+      readonly kind: 'restart';
+      /** UID of the instance that is to end: where another one runs, the restart is done. */
+      readonly instance: string;
+      readonly windows: readonly TimeWindow[];
+      /** At least so many root ports must the domain have then. */
+      readonly ports?: number;
+    })
   /** Drops names from the ownership record of attachments that are gone. */
   | (ActionBase & { readonly kind: 'release'; readonly attachments: readonly string[] });
 
@@ -81,7 +91,8 @@ export interface Blocker {
   readonly code: BlockerCode;
   /**
    * Only this attachment is blocked, the others of the VM go on. Undefined where the VM as a whole is meant: nothing is
-   * written for it (except `port-count`, which stops nothing else, and `no-ports`, which lets `set-ports` pass).
+   * written for it (except `port-count` and `restart-refused`, which stop nothing else, and `no-ports`, which lets
+   * `set-ports` and `restart` pass).
    */
   readonly attachment?: string;
   /** Where that attachment is declared; left out for one that is no longer. */
@@ -115,7 +126,8 @@ export type BlockerCode =
   | 'mac-invalid'
   | 'name-collision'
   | 'foreign-nic'
-  | 'port-count';
+  | 'port-count'
+  | 'restart-refused';
 
 /** Something the reader should know that stops nothing. */
 export interface Note {

@@ -2,6 +2,7 @@
 import type { Delivery } from '../live/model.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import type { Action, PlannedAttachment } from './model.ts';
+import type { Restart } from './restart.ts';
 import type { Step } from './steps.ts';
 
 type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
@@ -21,7 +22,7 @@ export type SetPorts = Pick<Extract<Action, { kind: 'set-ports' }>, 'knob' | 'va
  * new network on the old interface. Unplugs come before plugs, so that ports, names and addresses are free. In place,
  * NICs are plugged one at a time in declared order, so that PCI addresses are in that order; where each change costs a
  * migration, all plugs share one. What only a restart brings is written last, as KubeVirt holds back other live
- * updates from then on.
+ * updates from then on; behind it comes the restart itself, and the records of NICs that it takes away.
  *
  * A stopped VM gets its ports before its NICs, should it be started in between.
  *
@@ -32,6 +33,7 @@ export function orderActions(
   steps: readonly Step[],
   waiting: ReadonlySet<string>,
   setPorts?: SetPorts,
+  restart?: Restart,
 ): readonly Action[] {
   const knob: Draft[] = setPorts === undefined ? [] : [{ kind: 'set-ports', ...setPorts }];
   const drafts: Draft[] = [
@@ -49,6 +51,7 @@ export function orderActions(
     ...swaps(steps, false),
     ...stagedEdits(steps),
     ...knob.filter(() => setPorts?.staged === true),
+    ...(restart === undefined ? [] : [{ kind: 'restart', ...restart } as const, ...stagedReleases(steps)]),
   ];
   return drafts.map((draft, index): Action => ({ ...draft, id: `${objectKey(vm)}/${index + 1}`, after: [] }));
 }
@@ -99,6 +102,12 @@ function stagedEdits(steps: readonly Step[]): readonly Draft[] {
     removes.map(({ name }) => name),
     true,
   );
+}
+
+/** Of a VM that runs, a NIC that leaves the template stays plugged until the restart, and on record. */
+function stagedReleases(steps: readonly Step[]): readonly Draft[] {
+  const removes = of(steps, 'remove').filter(({ staged }) => staged);
+  return removes.length === 0 ? [] : [{ kind: 'release', attachments: removes.map(({ name }) => name) }];
 }
 
 function edit(put: readonly PlannedAttachment[], remove: readonly string[], staged: boolean): readonly Draft[] {

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { PatchpanelError } from '../errors.ts';
 import { type Json, layers } from '../vocabulary.ts';
+import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { type Plan, planVersion } from './model.ts';
 
@@ -62,6 +63,19 @@ const action = z.discriminatedUnion('kind', [
     value: count,
     staged: z.boolean(),
   }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('restart'),
+    instance: text,
+    windows: z.array(
+      z.strictObject({
+        start: text.refine((value) => startFault(value) === undefined),
+        duration: text.refine((value) => durationFault(value) === undefined),
+        timeZone: text.refine((value) => timeZoneFault(value) === undefined),
+      }),
+    ),
+    ports: count.exactOptional(),
+  }),
   z.strictObject({ ...base, kind: z.literal('release'), attachments: z.array(text) }),
 ]);
 
@@ -92,6 +106,7 @@ export const blockerCodes = [
   'name-collision',
   'foreign-nic',
   'port-count',
+  'restart-refused',
 ] as const;
 
 const position = z.strictObject({ file: text, line: count, column: count });

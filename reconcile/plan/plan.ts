@@ -1,8 +1,9 @@
 /** Differences to ordered actions, and what blocks them. Pure: equal inputs give an equal plan. */
-import type { DesiredState, DesiredTarget, RestartPolicy } from '../desired/model.ts';
+import type { DesiredState, DesiredTarget, RestartPolicy, Settings } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
+import type { TimeWindow } from '../windows/windows.ts';
 import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
@@ -20,6 +21,7 @@ import { notOwnedNote, unmanagedNames, vmNotes } from './notes.ts';
 import { orderActions, type SetPorts } from './order.ts';
 import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
+import { type Restart, restartOf, wantsRestart } from './restart.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
 
 /** What a run may lay down over the settings of the repository. */
@@ -38,6 +40,9 @@ interface Draft {
   /** Steps before a shortage of ports struck them out, for the port strip. */
   readonly wantedSteps: readonly Step[];
   readonly setPorts?: SetPorts;
+  readonly restart?: Restart;
+  /** A restart was thought of, whatever came of it. */
+  readonly restarts: boolean;
   readonly portCount?: PlanPortCount;
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
@@ -53,8 +58,8 @@ export function makePlan(
   live: LiveState,
   options: PlanOptions = {},
 ): Plan {
-  const restart = options.restart ?? desired.settings.restart;
-  const drafts = diffs.map((diff) => draftOf(diff, live, restart)).sort(byKey);
+  const settings = { ...desired.settings, ...(options.restart === undefined ? {} : { restart: options.restart }) };
+  const drafts = diffs.map((diff) => draftOf(diff, live, settings)).sort(byKey);
   const holders = macHolders(live);
   const ruling = ruleOnMacs(
     drafts.map(({ key, steps }) => ({ vm: key, steps })),
@@ -81,7 +86,7 @@ export function makePlan(
   };
 }
 
-function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Draft {
+function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
   const { target } = diff.desired;
   const key = objectKey(target);
   const vm = diff.live;
@@ -89,14 +94,26 @@ function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Dra
     const message = `the cluster has no VirtualMachine ${key}`;
     const remedy = 'Create the VM, or correct the name in the repository, or remove the object.';
     const blockers = [blocker('vm-not-found', undefined, message, remedy)];
-    return { diff, key, steps: [], wantedSteps: [], blockers, notes: [] };
+    return { diff, key, steps: [], wantedSteps: [], restarts: false, blockers, notes: [] };
   }
   const runState = runStateOf(vm);
-  const context: VmContext = { diff, vm, runState, cluster: live.cluster, networks: live.networks, restart };
+  const { cluster, networks } = live;
+  const { restart } = settings;
+  const context: VmContext = {
+    diff,
+    vm,
+    runState,
+    cluster,
+    networks,
+    restart,
+    restartWindows: windowsOf(diff, settings),
+  };
   const outcome = merge(diff.attachments.map((attachment) => attachmentOutcome(context, attachment)));
   // What a shortage of ports will strike out changes nothing of the next start.
   const count = portCountOutcome(context, portShortage(context, outcome.steps) === undefined ? outcome.steps : []);
+  const restarts = wantsRestart(context, outcome.steps, outcome.notes, count);
   const writes =
+    restarts ||
     count?.write !== undefined ||
     outcome.steps.some((step) => !isFree(step, outcome.steps)) ||
     diff.attachments.some(wantsWrite);
@@ -105,8 +122,18 @@ function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Dra
   const shortage = portShortage(context, eligible);
   // Where the VM as a whole is blocked, its number of ports is not touched either, and the blocker speaks for it.
   const ports = count?.write !== undefined && onVm.length > 0 ? undefined : count;
-  const blockers = [...onVm, ...(shortage ? [shortage] : []), ...(ports?.blockers ?? []), ...outcome.blockers];
   const steps = shortage === undefined ? eligible : [];
+  // What a shortage struck out brings no restart either.
+  const isDue = restarts && onVm.length === 0 && wantsRestart(context, steps, outcome.notes, count);
+  const again = isDue ? restartOf(context, steps) : [];
+  const refusals = 'instance' in again ? [] : again;
+  const blockers = [
+    ...onVm,
+    ...(shortage ? [shortage] : []),
+    ...(ports?.blockers ?? []),
+    ...refusals,
+    ...outcome.blockers,
+  ];
   // Nothing is staged of what is not written.
   const notes = outcome.notes.filter(
     ({ code }) => code !== 'staged' || steps.some((step) => 'staged' in step && step.staged),
@@ -118,10 +145,17 @@ function draftOf(diff: TargetDiff, live: LiveState, restart: RestartPolicy): Dra
     steps,
     wantedSteps: eligible,
     ...(ports?.write === undefined ? {} : { setPorts: ports.write }),
+    ...('instance' in again ? { restart: again } : {}),
+    restarts,
     ...(ports === undefined ? {} : { portCount: ports.portCount }),
     blockers,
     notes: [...notes, ...(ports?.notes ?? [])],
   };
+}
+
+/** Both must allow a restart: the settings, and the object of the VM. */
+function windowsOf({ desired }: TargetDiff, { restart, restartWindows = [] }: Settings): readonly TimeWindow[] {
+  return restart === 'allowed' && desired.mayRestart === true ? restartWindows : [];
 }
 
 /**
@@ -144,7 +178,9 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
   const keep = (step: Step) => !(takesMac(step) && refused.has(step.name));
   const steps = draft.steps.filter(keep);
   const waiting = new Set(steps.map(({ name }) => name).filter((name) => ruling.waiting.has(`${key}/${name}`)));
-  const actions = orderActions(target, steps, waiting, draft.setPorts);
+  // What an address refuses may be all that the restart was for.
+  const restart = refused.size === 0 ? draft.restart : undefined;
+  const actions = orderActions(target, steps, waiting, draft.setPorts, restart);
   const wanted = draft.wantedSteps.filter(keep);
   // A shortage of ports strikes the steps out; the strip still shows what they would take.
   const struck = steps.length < wanted.length;
@@ -177,7 +213,7 @@ function placed({ code, attachment, ...words }: Blocker, { attachments }: Desire
   return { code, attachment, position: { file, line, column }, ...words };
 }
 
-function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {
+function scopeOf({ diff, context, restarts }: Draft, forecast: boolean): ReadScope {
   const declared = diff.attachments.flatMap(({ wanted }) => (wanted === undefined ? [] : [wanted]));
   // An owned NIC needs its network until it is gone.
   const leaving = diff.attachments.filter(
@@ -193,6 +229,7 @@ function scopeOf({ diff, context }: Draft, forecast: boolean): ReadScope {
     domain: context?.vm.domain.kind === 'read',
     hardware: forecast || diff.desired.pciePorts !== undefined,
     portKnobs: diff.desired.pciePorts !== undefined,
+    restart: restarts,
   };
 }
 
@@ -230,6 +267,7 @@ function takes(action: Action, name: string): boolean {
     case 'link':
     case 'swap':
     case 'set-ports':
+    case 'restart':
     case 'release':
       return false;
     default:

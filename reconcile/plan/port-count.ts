@@ -34,6 +34,8 @@ export interface PortCountOutcome {
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly portCount: PlanPortCount;
+  /** The template has, or gets, something for it that the instance does not have: a restart brings it. */
+  readonly byRestart: boolean;
 }
 
 /** What a start would find: the template, and how the launcher of that start may spread ports. */
@@ -71,6 +73,7 @@ export function portCountOutcome(context: VmContext, steps: readonly Step[]): Po
     blockers: [blocker('port-count', undefined, message, remedy)],
     notes: [],
     portCount: unwritten,
+    byRestart: false,
   });
   // A value that is no number keeps the domain from starting; whoever wrote it must say what was meant.
   if (parseSlotCount(vm.hardware.slotCount) === 'invalid') {
@@ -83,7 +86,7 @@ export function portCountOutcome(context: VmContext, steps: readonly Step[]): Po
   if (typeof knob === 'string') return held(sentence(knob, vm, declared));
   const write: SetPorts = { ...knob, staged: !isOff };
   const setting = `${knobName(write)}: ${write.value}`;
-  if (!isOff && context.restart !== 'stage') {
+  if (!isOff && context.restart === 'never') {
     return held(
       `Set restart: stage in the Settings object, apply, and restart ${vm.name}; or stop it and apply. That sets ${setting} in its template.`,
     );
@@ -93,7 +96,8 @@ export function portCountOutcome(context: VmContext, steps: readonly Step[]): Po
     code: 'staged',
     message: `${counted(declared, 'PCIe port')}: ${setting} is written to the template of ${vm.name} and takes effect at its next restart; KubeVirt itself does not say that a restart is due`,
   };
-  return { write, blockers: [], notes: [...(isOff ? [] : [staged]), ...diskNotes(vm, portCount)], portCount };
+  const notes = [...(isOff ? [] : [staged]), ...diskNotes(vm, portCount)];
+  return { write, blockers: [], notes, portCount, byRestart: write.staged };
 }
 
 /** The template has it already: nothing is left to write, and only a restart is missing. */
@@ -102,9 +106,18 @@ function arriving(
   portCount: PlanPortCount,
   held: (remedy: string) => PortCountOutcome,
 ): PortCountOutcome {
-  if (restart !== 'stage') return held(`Restart ${vm.name}: its template gives it ${portCount.afterRestart}.`);
+  if (restart === 'never') return held(`Restart ${vm.name}: its template gives it ${portCount.afterRestart}.`);
   const message = `${counted(portCount.declared, 'PCIe port')}: the template of ${vm.name} gives ${portCount.afterRestart}, which takes effect at its next restart`;
-  return { blockers: [], notes: [{ code: 'restart-pending', message }, ...diskNotes(vm, portCount)], portCount };
+  const notes = [{ code: 'restart-pending', message }, ...diskNotes(vm, portCount)];
+  return { blockers: [], notes, portCount, byRestart: hasNewKnob(vm) };
+}
+
+/** An instance that was born with what the template asks for has as many ports as it gets, whatever the forecast says. */
+function hasNewKnob(vm: LiveVm): boolean {
+  const born = activeVmi(vm)?.hardware;
+  return (
+    born !== undefined && (born.slotCount !== vm.hardware.slotCount || born.declaredPorts !== vm.hardware.declaredPorts)
+  );
 }
 
 /** Windows takes a disk for a new one where its PCI address changed, and leaves it offline. */

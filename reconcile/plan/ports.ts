@@ -214,6 +214,7 @@ function place(
       case 'link':
       case 'edit-template':
       case 'set-ports':
+      case 'restart':
       case 'release':
         return action;
       default:

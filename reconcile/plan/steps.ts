@@ -3,6 +3,7 @@ import type { RestartPolicy } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { ClusterFacts, Delivery, LiveNetwork, LiveVm } from '../live/model.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
+import type { TimeWindow } from '../windows/windows.ts';
 import type { Blocker, BlockerCode, Note, PlannedAttachment, RunState } from './model.ts';
 
 /** One change of one attachment. `port`: it takes, or gives back, a port of the running domain. */
@@ -50,6 +51,8 @@ export interface VmContext {
   readonly cluster: ClusterFacts;
   readonly networks: ReadonlyMap<string, LiveNetwork>;
   readonly restart: RestartPolicy;
+  /** When this VM may be restarted; empty unless the settings and its own object allow it. */
+  readonly restartWindows: readonly TimeWindow[];
 }
 
 export const nothing: Outcome = { steps: [], blockers: [], notes: [] };

@@ -1,6 +1,7 @@
 /** A plan for a terminal or a log. */
 import { actionNames } from '../plan/action-name.ts';
 import type { Action, Plan, TargetPlan } from '../plan/model.ts';
+import { onlyWaits } from '../plan/restart.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, runStateWords, shortRevision, sign, sourceName, undeclaredLines } from './words.ts';
@@ -47,14 +48,20 @@ function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, sty
 /** The last line: `Plan: 2 VMs to change (3 plugs, 1 unplug), 1 VM blocked, 4 unchanged.` */
 export function planSummary(plan: Plan): string {
   const { vms, unchanged, changed, blocked, plugs, unplugs, others } = plan.summary;
-  if (changed === 0 && blocked === 0) return `Nothing to do: ${count(vms, 'VM')} as declared.`;
+  const waiting = plan.targets.filter(onlyWaits).length;
+  const waits = `${count(waiting, 'VM')} ${waiting === 1 ? 'waits' : 'wait'} for a restart`;
+  if (changed === 0 && blocked === 0) {
+    if (waiting === 0) return `Nothing to do: ${count(vms, 'VM')} as declared.`;
+    return `Nothing to do now: ${waits}, ${count(vms - waiting, 'VM')} as declared.`;
+  }
   const steps: string[] = [];
   if (plugs > 0) steps.push(count(plugs, 'plug'));
   if (unplugs > 0) steps.push(count(unplugs, 'unplug'));
   if (others > 0) steps.push(count(others, 'other change'));
   const parts = [`${count(changed, 'VM')} to change${steps.length > 0 ? ` (${steps.join(', ')})` : ''}`];
   if (blocked > 0) parts.push(`${count(blocked, 'VM')} blocked`);
-  parts.push(`${unchanged} unchanged`);
+  if (waiting > 0) parts.push(waits);
+  parts.push(`${unchanged - waiting} unchanged`);
   return `Plan: ${parts.join(', ')}.`;
 }
 

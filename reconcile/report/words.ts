@@ -3,6 +3,7 @@ import type { SourceIdentity } from '../desired/model.ts';
 import type { Action, Plan, PlannedAttachment, RunState } from '../plan/model.ts';
 import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
 import type { ObjectName } from '../vocabulary.ts';
+import { windowWords } from '../windows/windows.ts';
 
 /** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
 export function revision(source: SourceIdentity): string {
@@ -38,6 +39,7 @@ export function sign(action: Action): '+' | '-' | '~' | '.' {
     case 'swap':
     case 'edit-template':
     case 'set-ports':
+    case 'restart':
       return '~';
     case 'follow':
     case 'release':
@@ -88,6 +90,8 @@ export function describeAction(action: Action, vm: ObjectName): string {
       const where = action.knob === 'field' ? portFieldPath : annotations.pciSlotCount;
       return `set ${where} to ${action.value} in the template (takes effect at the next ${action.staged ? 'restart' : 'start'})`;
     }
+    case 'restart':
+      return `restart ${vm.name} (only in a window: ${action.windows.map(windowWords).join('; ')})`;
     case 'release':
       return `drop the ownership record of ${action.attachments.join(', ')}`;
     default:

@@ -119,6 +119,8 @@ export const slotCountTopology = 'v2';
 export const portCountField = 'numberPciPorts';
 /** It, as people write it. */
 export const portFieldPath = `domain.devices.${portCountField}`;
+/** Run strategies of a VM that virt-api does not restart, or that is a mere target of a migration. */
+export const noRestartStrategies: readonly string[] = ['Halted', 'Once', 'WaitAsReceiver'];
 /** Feature gate of KubeVirt for hook sidecars. */
 export const sidecarGate = 'Sidecar';
 

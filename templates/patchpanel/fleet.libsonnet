@@ -18,7 +18,7 @@ local hexDigits = std.stringChars('0123456789abcdef');
 local hexBytes = [high + low for high in hexDigits for low in hexDigits];
 
 // One VM. `target` is for a VM whose name is not that of the object.
-local vm(name, namespace=null, attachments=[], pciePorts=null, target=null) = {
+local vm(name, namespace=null, attachments=[], pciePorts=null, target=null, restart=null) = {
   apiVersion: apiVersion,
   kind: 'NetworkAttachments',
   metadata: {
@@ -28,6 +28,7 @@ local vm(name, namespace=null, attachments=[], pciePorts=null, target=null) = {
   spec: {
     target: { name: target },
     pciePorts: pciePorts,
+    restart: restart,
     attachments: attachments,
   },
 };
@@ -65,17 +66,18 @@ local vm(name, namespace=null, attachments=[], pciePorts=null, target=null) = {
 
   // Many VMs that are alike. `attachments` is a list, or a function of the name and the number of the VM; with MACs it
   // must be a function, since no two NICs may share one.
-  fleet(names, namespace=null, attachments=[], pciePorts=null)::
+  fleet(names, namespace=null, attachments=[], pciePorts=null, restart=null)::
     local of = if std.isFunction(attachments) then attachments else function(vm, index) attachments;
-    std.mapWithIndex(function(index, name) vm(name, namespace, of(name, index), pciePorts), names),
+    std.mapWithIndex(function(index, name) vm(name, namespace, of(name, index), pciePorts, restart=restart), names),
 
   // Policy; only in a file at the root of the desired state.
-  settings(maxInFlight=null, restart=null):: {
+  settings(maxInFlight=null, restart=null, restartWindows=null):: {
     apiVersion: apiVersion,
     kind: 'Settings',
     spec: {
       maxInFlight: maxInFlight,
       restart: restart,
+      restartWindows: restartWindows,
     },
   },
 }

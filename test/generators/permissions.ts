@@ -1,6 +1,6 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'exec';
+export type Use = 'plan' | 'apply' | 'exec' | 'restart';
 
 export interface Permission {
   readonly group: string;
@@ -67,6 +67,14 @@ export const permissions: readonly Permission[] = [
     scope: 'namespace',
     why: 'tells why a layer lags, in the words of the node',
     without: 'a failure is told by the layer alone, and only when its time is up',
+  },
+  {
+    group: 'subresources.kubevirt.io',
+    resource: 'virtualmachines/restart',
+    verbs: { restart: ['update'] },
+    scope: 'namespace',
+    why: 'restarts VMs that allow it, in the windows of the Settings',
+    without: 'a restart that the desired state allows ends with `cluster/forbidden`; what waits for it stays staged',
   },
   {
     group: '',

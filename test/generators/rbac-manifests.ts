@@ -16,13 +16,20 @@ const roles = {
   plan: { uses: ['plan'], scope: 'namespace' },
   apply: { uses: ['plan', 'apply'], scope: 'namespace' },
   exec: { uses: ['exec'], scope: 'namespace' },
+  restart: { uses: ['restart'], scope: 'namespace' },
 } as const satisfies Readonly<Record<string, { readonly uses: readonly Use[]; readonly scope: Permission['scope'] }>>;
 
 type RoleName = keyof typeof roles;
 
-/** All four as ClusterRoles, for the reference page. */
+/** All as ClusterRoles, for the reference page. */
 export function clusterRoles(): string {
-  return documents([clusterRole('cluster'), clusterRole('plan'), clusterRole('apply'), clusterRole('exec')]);
+  return documents([
+    clusterRole('cluster'),
+    clusterRole('plan'),
+    clusterRole('apply'),
+    clusterRole('exec'),
+    clusterRole('restart'),
+  ]);
 }
 
 /** Roles and bindings over the whole cluster. */
@@ -43,6 +50,11 @@ export function baseRbac(): string {
 /** What lets `apply` read the domain XML. */
 export function execRbac(): string {
   return note + documents([clusterRole('exec'), clusterBinding('exec', ['apply'])]);
+}
+
+/** What lets `apply` restart VMs. */
+export function restartRbac(): string {
+  return note + documents([clusterRole('restart'), clusterBinding('restart', ['apply'])]);
 }
 
 /** The rights over VMs, in one namespace only. */
