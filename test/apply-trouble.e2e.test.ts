@@ -1,4 +1,5 @@
 /** Changes of running VMs, from desired state to outcome, on the sandbox: what goes wrong. */
+
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { applyPlan } from '../reconcile/apply/apply.ts';
@@ -8,6 +9,7 @@ import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { applyOptions, type Nic, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results, unreachable, type Vms, withVm } from './apply-support.ts';
+import { ofVms } from './plan-cases.ts';
 
 suite('trouble', () => {
   let here: Stage;
@@ -181,7 +183,7 @@ suite('trouble', () => {
     const plan = await scenario.plan({ 'db-0': ['blue'] });
     const spoilt: Plan = {
       ...plan,
-      targets: plan.targets.map((target) => ({
+      targets: ofVms(plan).targets.map((target) => ({
         ...target,
         actions: target.actions.map(
           (action): Action =>

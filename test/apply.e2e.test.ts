@@ -1,4 +1,5 @@
 /** Changes of running VMs, from desired state to outcome, on the sandbox: what goes well. */
+
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { applyPlan } from '../reconcile/apply/apply.ts';
@@ -8,6 +9,7 @@ import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { ownedAnnotation } from '../reconcile/systems/patchpanel.ts';
 import { applyOptions, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, kinds, results, type Vms, withVm } from './apply-support.ts';
+import { ofVms } from './plan-cases.ts';
 
 suite('in place', () => {
   let here: Stage;
@@ -96,7 +98,7 @@ suite('in place', () => {
       const before = plan.targets.find(({ target }) => target.name === 'b')?.actions[0]?.id ?? '';
       return {
         ...plan,
-        targets: plan.targets.map((target) =>
+        targets: ofVms(plan).targets.map((target) =>
           target.target.name === 'a'
             ? {
                 ...target,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { DesiredTarget, RestartPolicy } from '../reconcile/desired/model.ts';
 import { diffState } from '../reconcile/diff/diff.ts';
 import type { LivePod, LiveVm, LiveVmi } from '../reconcile/live/model.ts';
-import type { Action, Plan, TargetPlan } from '../reconcile/plan/model.ts';
+import { type Action, isPodPlan, type Plan, type VmPlan } from '../reconcile/plan/model.ts';
 import { makePlan } from '../reconcile/plan/plan.ts';
 import { declared, desiredState, type LiveOptions, liveState, type NicOptions, specNic } from './vm-builder.ts';
 
@@ -19,16 +19,27 @@ export interface PlanCase extends LiveOptions {
   readonly restart?: RestartPolicy;
 }
 
-export function planOf(targets: readonly DesiredTarget[], vms: readonly LiveVm[], options: PlanCase = {}): Plan {
+export function planOf(targets: readonly DesiredTarget[], vms: readonly LiveVm[], options: PlanCase = {}): VmsPlan {
   const restart = options.restart ?? 'never';
   const desired = desiredState(targets, { restart, ...(restart === 'allowed' ? { restartWindows: nights } : {}) });
   const also = targets.flatMap((target) => target.attachments.map((attachment) => attachment.network.name));
   const live = liveState(vms, { also, ...options });
-  return makePlan(diffState(desired, live), desired, live);
+  return ofVms(makePlan(diffState(desired, live), desired, live));
+}
+
+/** A plan in which every target is a VM. */
+export type VmsPlan = Omit<Plan, 'targets'> & { readonly targets: readonly VmPlan[] };
+
+export function ofVms(plan: Plan): VmsPlan {
+  const targets = plan.targets.map((target) => {
+    assert.ok(!isPodPlan(target), `${target.target.name} is a VM`);
+    return target;
+  });
+  return { ...plan, targets };
 }
 
 /** The plan of one VM, `db-0`. */
-export function planVm(nics: readonly NicOptions[], vm: LiveVm | undefined, options: PlanCase = {}): TargetPlan {
+export function planVm(nics: readonly NicOptions[], vm: LiveVm | undefined, options: PlanCase = {}): VmPlan {
   const plan = planOf([declared(nics)], vm === undefined ? [] : [vm], options);
   const [target] = plan.targets;
   assert.ok(target, 'the VM is in the plan');
@@ -36,7 +47,7 @@ export function planVm(nics: readonly NicOptions[], vm: LiveVm | undefined, opti
 }
 
 /** Actions in short, such as `plug blue`, in order. */
-export function steps(target: TargetPlan): readonly string[] {
+export function steps(target: VmPlan): readonly string[] {
   return target.actions.map(brief);
 }
 
@@ -68,7 +79,7 @@ export function brief(action: Action): string {
   }
 }
 
-export function codes(target: TargetPlan): readonly string[] {
+export function codes(target: VmPlan): readonly string[] {
   return target.blockers.map(({ code, attachment }) => (attachment === undefined ? code : `${code} ${attachment}`));
 }
 

@@ -1,4 +1,5 @@
 /** A declared number of PCIe ports on the sandbox, by the command line: written, restarted for, and there. */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -10,12 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
 import type { KubeObject } from '../reconcile/kube/cluster.ts';
 import { virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
-import type { Plan } from '../reconcile/plan/model.ts';
 import { fields } from '../reconcile/systems/json-shape.ts';
 import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
 import { countPorts } from '../reconcile/systems/libvirt-ports.ts';
 import { vmiSpecSchema } from '../sandbox/kubevirt/vmi-schema.ts';
 import { CliStage } from './cli-stage.ts';
+import type { VmsPlan } from './plan-cases.ts';
 
 const slotCount = 'kubevirt.io/pci-interface-slot-count';
 const settings = 'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec:\n  restart: stage\n';
@@ -37,9 +38,9 @@ async function declare(
   return path;
 }
 
-async function planOf(stage: CliStage, path: string, code: number): Promise<Plan> {
+async function planOf(stage: CliStage, path: string, code: number): Promise<VmsPlan> {
   const { stdout } = await stage.expect(code, ['plan', path, '-o', 'json']);
-  return JSON.parse(stdout) as Plan;
+  return JSON.parse(stdout) as VmsPlan;
 }
 
 async function template(stage: CliStage, name: string): Promise<{ annotations: object; devices: object }> {

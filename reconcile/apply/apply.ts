@@ -6,10 +6,11 @@
  * Killing a run at any point leaves whole patches behind, of which the next plan makes what is left to do.
  */
 import type { Cluster } from '../kube/cluster.ts';
-import type { Plan } from '../plan/model.ts';
+import { isPodPlan, type Plan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
+import { runPod } from './pod-run.ts';
 import { Reasons } from './reasons.ts';
 import { Run } from './run.ts';
 import { Slots } from './slots.ts';
@@ -57,7 +58,9 @@ export async function applyPlan(
     onEvent,
   );
   try {
-    const targets = await Promise.all(plan.targets.map((target) => runTarget(target, run)));
+    const targets = await Promise.all(
+      plan.targets.map((target) => (isPodPlan(target) ? runPod(target, run) : runTarget(target, run))),
+    );
     return outcomeOf(plan, targets, run.writes, performance.now() - started);
   } finally {
     end.abort();

@@ -1,7 +1,7 @@
 /** What a run did, and what it says while it does it. */
 import type { ErrorCode } from '../errors.ts';
-import type { Action } from '../plan/model.ts';
-import type { Layer, ObjectName } from '../vocabulary.ts';
+import type { PlanAction, TargetName } from '../plan/model.ts';
+import type { Layer } from '../vocabulary.ts';
 
 export type TargetResult =
   /** Every layer agrees with the repository. */
@@ -17,7 +17,7 @@ export type TargetResult =
 
 export interface ActionOutcome {
   readonly id: string;
-  readonly kind: Action['kind'];
+  readonly kind: PlanAction['kind'];
   readonly result: 'done' | 'failed' | 'not-started';
   readonly milliseconds?: number;
   /** Layer that lagged where it failed, and the system's own words. */
@@ -29,7 +29,7 @@ export interface ActionOutcome {
 }
 
 export interface TargetOutcome {
-  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+  readonly target: TargetName;
   readonly result: TargetResult;
   readonly actions: readonly ActionOutcome[];
   /** Layers that were seen to agree in the final check. */
@@ -57,38 +57,38 @@ export type RunEvent =
   | { readonly type: 'rendered'; readonly targets: number; readonly files: number; readonly revision: string }
   | { readonly type: 'observing'; readonly server: string }
   | { readonly type: 'observed'; readonly vms: number; readonly milliseconds: number }
-  | { readonly type: 'target-started'; readonly target: ObjectName }
-  | { readonly type: 'action-started'; readonly target: ObjectName; readonly action: Action }
+  | { readonly type: 'target-started'; readonly target: TargetName }
+  | { readonly type: 'action-started'; readonly target: TargetName; readonly action: PlanAction }
   /** What a wait sees: the first layer that does not agree yet, and the last reason that the system gave. */
   | {
       readonly type: 'waiting';
-      readonly target: ObjectName;
-      readonly action: Action;
+      readonly target: TargetName;
+      readonly action: PlanAction;
       readonly layer: Layer;
       readonly reason?: string;
     }
   /** A layer came to agree. */
   | {
       readonly type: 'layer-reached';
-      readonly target: ObjectName;
-      readonly action: Action;
+      readonly target: TargetName;
+      readonly action: PlanAction;
       readonly layer: Layer;
       readonly milliseconds: number;
     }
   | {
       readonly type: 'action-done';
-      readonly target: ObjectName;
-      readonly action: Action;
+      readonly target: TargetName;
+      readonly action: PlanAction;
       readonly milliseconds: number;
     }
   | {
       readonly type: 'action-failed';
-      readonly target: ObjectName;
-      readonly action: Action;
+      readonly target: TargetName;
+      readonly action: PlanAction;
       readonly reason: string;
       readonly code: ErrorCode;
     }
-  | { readonly type: 'target-done'; readonly target: ObjectName; readonly result: TargetResult }
+  | { readonly type: 'target-done'; readonly target: TargetName; readonly result: TargetResult }
   | { readonly type: 'stopping'; readonly signal: string };
 
 export type OnRunEvent = (event: RunEvent) => void;

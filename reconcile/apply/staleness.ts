@@ -6,7 +6,7 @@ import { pods, virtualMachineInstances, virtualMachines } from '../kube/resource
 import type { LiveState, LiveVm } from '../live/model.ts';
 import { joinVm, projectPod, projectVm, projectVmi } from '../live/project.ts';
 import { readFields } from '../plan/fingerprint.ts';
-import type { Action, TargetPlan } from '../plan/model.ts';
+import type { Action, VmPlan } from '../plan/model.ts';
 import { labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
 import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 
@@ -24,7 +24,7 @@ const named = 4;
  * @param saved the plan was made earlier and looked at
  * @throws PatchpanelError `plan/stale` for a saved plan, `cluster/conflict` for one of this run
  */
-export async function ensureFresh(cluster: Cluster, plan: TargetPlan, first: Action, saved: boolean): Promise<void> {
+export async function ensureFresh(cluster: Cluster, plan: VmPlan, first: Action, saved: boolean): Promise<void> {
   if (!saved && first.kind === 'follow') return;
   const live = await readVm(cluster, plan.target);
   const moved = movedParts(plan, live);
@@ -36,7 +36,7 @@ export async function ensureFresh(cluster: Cluster, plan: TargetPlan, first: Act
 }
 
 /** Which fields of the VM itself are not as the plan found them, each with what it was and is. */
-function movedParts(plan: Pick<TargetPlan, 'target' | 'read'>, live: LiveVm | undefined): readonly string[] {
+function movedParts(plan: Pick<VmPlan, 'target' | 'read'>, live: LiveVm | undefined): readonly string[] {
   const was = ownFields(plan.read.fields);
   const is = ownFields(fieldsOf(plan.target, live));
   return (deepDiff.diff(was, is) ?? []).map((change) => {

@@ -2,9 +2,9 @@
 import { type ErrorCode, errorTable, PatchpanelError } from '../errors.ts';
 import type { LiveVm } from '../live/model.ts';
 import { actionName } from '../plan/action-name.ts';
-import type { Action, Blocker, TargetPlan } from '../plan/model.ts';
+import type { Action, Blocker, VmPlan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
-import type { Layer, ObjectName } from '../vocabulary.ts';
+import type { Layer } from '../vocabulary.ts';
 import { goalsOf } from './layers.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
 import { closedWords, requestRestart } from './restart.ts';
@@ -21,7 +21,7 @@ interface Hindrance {
 }
 
 /** Runs the actions of one VM; never throws, so that no VM stops another. */
-export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
+export async function runTarget(plan: VmPlan, run: Run): Promise<TargetOutcome> {
   if (plan.actions.length === 0 || blocksAll(plan.blockers)) {
     const reason = 'the VM is blocked';
     const skipped = plan.actions.map((action): ActionOutcome => notStarted(action, reason));
@@ -51,19 +51,19 @@ function blocksAll(blockers: readonly Blocker[]): boolean {
 const mild: ReadonlySet<Blocker['code']> = new Set(['port-count', 'no-ports', 'restart-refused']);
 
 class TargetRun {
-  readonly #plan: TargetPlan;
+  readonly #plan: VmPlan;
   readonly #run: Run;
-  readonly #target: ObjectName;
+  readonly #target: VmPlan['target'];
   readonly #outcomes: ActionOutcome[] = [];
   #verified: readonly Layer[] = [];
   #holdsSlot = false;
   #hindrance: Hindrance | undefined;
   #opened = false;
 
-  constructor(plan: TargetPlan, run: Run) {
+  constructor(plan: VmPlan, run: Run) {
     this.#plan = plan;
     this.#run = run;
-    this.#target = { namespace: plan.target.namespace, name: plan.target.name };
+    this.#target = plan.target;
   }
 
   async go(): Promise<TargetOutcome> {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorCode } from '../errors.ts';
 import { readDomain } from '../live/domain.ts';
 import type { LiveVm } from '../live/model.ts';
-import type { Action, PlannedAttachment, TargetPlan } from '../plan/model.ts';
+import type { Action, PlannedAttachment, VmPlan } from '../plan/model.ts';
 import type { Layer } from '../vocabulary.ts';
 import { domainObjection } from './domain-check.ts';
 import { type Goal, isOfTemplate, plugged, readLayers } from './layers.ts';
@@ -24,7 +24,7 @@ const domainRetryMs = 500;
  * @param last the action that a disagreement is told of
  * @param restarted whether the restart that was planned took place
  */
-export async function verify(plan: TargetPlan, last: Action, restarted: boolean, run: Run): Promise<Verdict> {
+export async function verify(plan: VmPlan, last: Action, restarted: boolean, run: Run): Promise<Verdict> {
   const target = { namespace: plan.target.namespace, name: plan.target.name };
   const before = run.observer.look(target);
   if (before === undefined) return { verified: [], failure: vanished };
@@ -66,7 +66,7 @@ const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer
  * After the restart nothing waits any more.
  */
 export function finalGoals(
-  plan: Pick<TargetPlan, 'actions' | 'differences' | 'blockers' | 'notes' | 'declared'>,
+  plan: Pick<VmPlan, 'actions' | 'differences' | 'blockers' | 'notes' | 'declared'>,
   live: LiveVm,
   restarted = false,
 ): readonly Goal[] {

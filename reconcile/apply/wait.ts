@@ -1,6 +1,6 @@
 /** Waits until all layers agree with an action's goals at the same time, and says meanwhile which one lags and why. */
 import type { LiveVm } from '../live/model.ts';
-import type { Action } from '../plan/model.ts';
+import type { Action, VmPlan } from '../plan/model.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
 import { firstLagging, type Goal, interfaceName, type LayerReading, readLayers, withNicNames } from './layers.ts';
 import type { OnRunEvent } from './model.ts';
@@ -123,7 +123,13 @@ class LayerWait {
       if (!agrees || this.#reached.has(layer)) continue;
       this.#reached.add(layer);
       this.#reason = undefined;
-      this.#onEvent({ type: 'layer-reached', target, action, layer, milliseconds: performance.now() - this.#started });
+      this.#onEvent({
+        type: 'layer-reached',
+        target: asVm(target),
+        action,
+        layer,
+        milliseconds: performance.now() - this.#started,
+      });
     }
   }
 
@@ -136,7 +142,13 @@ class LayerWait {
     this.#told = words;
     this.#toldAt = now;
     const layer = lagging.layer;
-    this.#onEvent({ type: 'waiting', target, action, layer, ...(reason === undefined ? {} : { reason }) });
+    this.#onEvent({
+      type: 'waiting',
+      target: asVm(target),
+      action,
+      layer,
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
 
   /** Asks for the last reason; returns the report of a controller that has given the NIC up. */
@@ -218,4 +230,8 @@ class Changes {
     this.#wake = undefined;
     this.#seen = false;
   }
+}
+
+function asVm({ namespace, name }: ObjectName): VmPlan['target'] {
+  return { kind: 'VirtualMachine', namespace, name };
 }

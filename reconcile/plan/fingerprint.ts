@@ -11,7 +11,7 @@ import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { runStateOf } from './eligibility.ts';
 import { type MacHolders, macHolders } from './macs.ts';
-import type { Plan, TargetPlan } from './model.ts';
+import type { Plan, TargetPlan, VmPlan } from './model.ts';
 
 /** What a plan of one VM looked at besides the VM itself. */
 export interface ReadScope {
@@ -34,7 +34,7 @@ export function readFields(
   live: LiveState,
   scope: ReadScope,
   holders: MacHolders = macHolders(live),
-): TargetPlan['read'] {
+): VmPlan['read'] {
   const vm = live.vms.get(objectKey(target));
   const fields = sortKeys({
     cluster: {

@@ -8,6 +8,7 @@ import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
 import type { Binding, Json, LinkState, ObjectName } from '../vocabulary.ts';
 import type { TimeWindow } from '../windows/windows.ts';
+import type { DomainTarget, PlannedElement, PodAction } from './pod-model.ts';
 
 export const planVersion = 'patchpanel.dev/plan/v1alpha1';
 
@@ -168,23 +169,46 @@ export interface PlanPortCount {
 
 export type RunState = 'running' | 'stopped' | 'starting' | 'stopping' | 'migrating' | 'paused' | 'missing';
 
-export interface TargetPlan {
-  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+/** A target as plans and outcomes name it. */
+export type TargetName = { readonly kind: 'VirtualMachine' | 'Pod' } & ObjectName;
+
+interface TargetPlanBase {
   readonly uid?: string;
   readonly position: Position;
   readonly runState: RunState;
   readonly differences: readonly Difference[];
-  readonly actions: readonly Action[];
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
-  readonly portCount?: PlanPortCount;
-  /** All attachments that are declared, in that order: what a run proves at its end. Plans of old lack it. */
-  readonly declared?: readonly PlannedAttachment[];
   /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */
   readonly unmanaged: readonly string[];
   /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */
   readonly read: { readonly digest: string; readonly fields: Json };
+}
+
+export interface VmPlan extends TargetPlanBase {
+  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+  readonly actions: readonly Action[];
+  readonly portCount?: PlanPortCount;
+  /** All attachments that are declared, in that order: what a run proves at its end. Plans of old lack it. */
+  readonly declared?: readonly PlannedAttachment[];
+}
+
+/** The plan of one pod: by name, or one of those that a selector matches. */
+export interface PodPlan extends TargetPlanBase {
+  readonly target: { readonly kind: 'Pod' } & ObjectName;
+  readonly actions: readonly PodAction[];
+  /** All attachments that are declared, in that order: what a run proves at its end. */
+  readonly declared: readonly PlannedElement[];
+  /** The domain in the pod that the NICs are plugged into. */
+  readonly domain?: DomainTarget;
+}
+
+export type TargetPlan = VmPlan | PodPlan;
+export type PlanAction = Action | PodAction;
+
+export function isPodPlan(target: TargetPlan): target is PodPlan {
+  return target.target.kind === 'Pod';
 }
 
 export interface Plan {
@@ -197,12 +221,14 @@ export interface Plan {
     readonly kubevirtVersion?: string;
   };
   readonly settings: { readonly maxInFlight: number };
-  /** Sorted by namespace and name; VMs without differences, actions, blockers or notes are only counted. */
+  /** VMs, then pods, by namespace and name; those without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
   /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */
   readonly undeclared?: readonly UndeclaredVm[];
   readonly summary: {
     readonly vms: number;
+    /** Only where pods are declared. */
+    readonly pods?: number;
     readonly unchanged: number;
     readonly changed: number;
     readonly blocked: number;

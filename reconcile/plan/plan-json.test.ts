@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import { declared, desiredState, liveState, runningVm } from '../../test/vm-builder.ts';
 import { diffState } from '../diff/diff.ts';
 import { PatchpanelError } from '../errors.ts';
+import type { Json } from '../vocabulary.ts';
+import { digestOf } from './canonical-json.ts';
 import { checkStale, restsOnDomainXml } from './fingerprint.ts';
-import type { Plan } from './model.ts';
+import type { Plan, PodPlan } from './model.ts';
 import { makePlan } from './plan.ts';
 import { blockerCodes, parsePlan, planToJson } from './plan-json.ts';
 
@@ -57,6 +59,38 @@ test('what was written is read', () => {
   const made = makePlan(diffState(wanted, live), wanted, { ...live, undeclared });
   assert.deepEqual(made.undeclared, undeclared);
   assert.deepEqual(parsePlan(planToJson(made)), made);
+});
+
+const element = { network: { namespace: 'prod', name: 'blue-net' }, interface: 'net1' };
+const podFields: Json = {};
+
+/** A plan with one pod beside the VM. */
+function withPod(): Plan {
+  const plan = samplePlan();
+  const pod: PodPlan = {
+    target: { kind: 'Pod', namespace: 'prod', name: 'db-0' },
+    position: { file: 'pod.yaml', line: 1, column: 1 },
+    runState: 'running',
+    differences: [],
+    actions: [
+      { id: 'pod/prod/db-0/1', after: [], kind: 'pod-unplug', elements: [{ name: 'red', ...element }], ghost: false },
+      { id: 'pod/prod/db-0/2', after: [], kind: 'pod-plug', element: { name: 'blue', ...element, ips: ['192.0.2.1'] } },
+    ],
+    blockers: [],
+    notes: [],
+    declared: [{ name: 'blue', ...element, ips: ['192.0.2.1'] }],
+    unmanaged: [],
+    read: { digest: digestOf(podFields), fields: podFields },
+  };
+  return { ...plan, targets: [...plan.targets, pod], summary: { ...plan.summary, pods: 1 } };
+}
+
+test('pods stand beside VMs, and a fault of one is told where it is', () => {
+  const text = planToJson(withPod());
+  assert.deepEqual(parsePlan(text), withPod());
+  assert.match(refusal(text.replace('"ghost": false', '"ghost": 1')), /^targets\.1\.actions\.0\.ghost: /);
+  assert.match(refusal(text.replace('"kind": "Pod"', '"kind": "VirtualMachine"')), /^targets\.1\./);
+  assert.match(refusal(text.replace('"kind": "Pod"', '"kind": "Service"')), /^targets\.1/);
 });
 
 test('what is no plan is refused', () => {

@@ -79,6 +79,44 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ ...base, kind: z.literal('release'), attachments: z.array(text) }),
 ]);
 
+const element = { network, interface: text };
+const plannedElement = z.strictObject({
+  name: text,
+  ...element,
+  mac: text.exactOptional(),
+  ips: z.array(text).exactOptional(),
+});
+const podUntil = z.enum(['plugged', 'gone']);
+const podAction = z.discriminatedUnion('kind', [
+  z.strictObject({ ...base, kind: z.literal('pod-plug'), element: plannedElement }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('pod-unplug'),
+    elements: z.array(z.strictObject({ name: text, ...element })),
+    ghost: z.boolean(),
+  }),
+  z.strictObject({ ...base, kind: z.literal('pod-kick'), attachments: z.array(text), until: podUntil }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('pod-repair'),
+    elements: z.array(z.strictObject({ index: count, ...element })),
+  }),
+  z.strictObject({
+    ...base,
+    kind: z.literal('domain-attach'),
+    attachment: text,
+    interface: text,
+    model: text,
+    mac: text.exactOptional(),
+    state: linkState,
+    port: count.exactOptional(),
+  }),
+  z.strictObject({ ...base, kind: z.literal('domain-detach'), attachment: text, interface: text }),
+  z.strictObject({ ...base, kind: z.literal('domain-link'), attachment: text, interface: text, state: linkState }),
+  z.strictObject({ ...base, kind: z.literal('pod-follow'), attachment: text, until: podUntil }),
+  z.strictObject({ ...base, kind: z.literal('pod-release'), attachments: z.array(text) }),
+]);
+
 /** The closed list of blockers; docs/reference/blockers.md explains each. */
 export const blockerCodes = [
   'vm-not-found',
@@ -111,43 +149,50 @@ export const blockerCodes = [
 
 const position = z.strictObject({ file: text, line: count, column: count });
 
-const target = z.strictObject({
+const runState = z.enum(['running', 'stopped', 'starting', 'stopping', 'migrating', 'paused', 'missing']);
+const differences = z.array(
+  z.strictObject({ attachment: text, layer: z.enum(layers), field: text, wanted: json, found: json }),
+);
+const blockers = z.array(
+  z.strictObject({
+    code: z.enum(blockerCodes),
+    attachment: text.exactOptional(),
+    position: position.exactOptional(),
+    message: text,
+    remedy: text,
+  }),
+);
+const notes = z.array(z.strictObject({ code: text, attachment: text.exactOptional(), message: text }));
+const ports = z
+  .strictObject({
+    basis: z.enum(['xml', 'forecast']),
+    free: count,
+    freeAtMost: count,
+    needed: count,
+    freed: count,
+    strip: z
+      .array(
+        z.strictObject({
+          index: count,
+          state: z.enum(['used', 'freed', 'taken', 'free', 'not-hotpluggable']),
+          device: text.exactOptional(),
+        }),
+      )
+      .exactOptional(),
+  })
+  .exactOptional();
+const read = z.strictObject({ digest: text, fields: json });
+
+const vmTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
   uid: text.exactOptional(),
   position,
-  runState: z.enum(['running', 'stopped', 'starting', 'stopping', 'migrating', 'paused', 'missing']),
-  differences: z.array(
-    z.strictObject({ attachment: text, layer: z.enum(layers), field: text, wanted: json, found: json }),
-  ),
+  runState,
+  differences,
   actions: z.array(action),
-  blockers: z.array(
-    z.strictObject({
-      code: z.enum(blockerCodes),
-      attachment: text.exactOptional(),
-      position: position.exactOptional(),
-      message: text,
-      remedy: text,
-    }),
-  ),
-  notes: z.array(z.strictObject({ code: text, attachment: text.exactOptional(), message: text })),
-  ports: z
-    .strictObject({
-      basis: z.enum(['xml', 'forecast']),
-      free: count,
-      freeAtMost: count,
-      needed: count,
-      freed: count,
-      strip: z
-        .array(
-          z.strictObject({
-            index: count,
-            state: z.enum(['used', 'freed', 'taken', 'free', 'not-hotpluggable']),
-            device: text.exactOptional(),
-          }),
-        )
-        .exactOptional(),
-    })
-    .exactOptional(),
+  blockers,
+  notes,
+  ports,
   portCount: z
     .strictObject({
       declared: count,
@@ -159,8 +204,27 @@ const target = z.strictObject({
     .exactOptional(),
   declared: z.array(attachment).exactOptional(),
   unmanaged: z.array(text),
-  read: z.strictObject({ digest: text, fields: json }),
+  read,
 });
+
+const podTarget = z.strictObject({
+  target: z.strictObject({ kind: z.literal('Pod'), ...objectName }),
+  uid: text.exactOptional(),
+  position,
+  runState,
+  differences,
+  actions: z.array(podAction),
+  blockers,
+  notes,
+  ports,
+  declared: z.array(plannedElement),
+  domain: z.strictObject({ name: text, container: text, uri: text }).exactOptional(),
+  unmanaged: z.array(text),
+  read,
+});
+
+/** Which of the two a target is stands in its `target.kind`; a fault is told by that one. */
+const target = z.union([vmTarget, podTarget]);
 
 const plan = z.strictObject({
   version: z.literal(planVersion),
@@ -176,6 +240,7 @@ const plan = z.strictObject({
   undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
   summary: z.strictObject({
     vms: count,
+    pods: count.exactOptional(),
     unchanged: count,
     changed: count,
     blocked: count,
@@ -213,13 +278,22 @@ export function parsePlan(content: string): Plan {
   }
   const result = plan.safeParse(value);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    const where = issue === undefined || issue.path.length === 0 ? 'the plan' : issue.path.map(String).join('.');
-    throw new PatchpanelError('plan/format', `${where}: ${issue?.message ?? 'has another shape'}`);
+    throw new PatchpanelError('plan/format', shapeFault(result.error.issues[0]));
   }
   const read: Plan = result.data;
   checkWhole(read);
   return read;
+}
+
+function shapeFault(issue: z.core.$ZodIssue | undefined, above: readonly PropertyKey[] = []): string {
+  const path = [...above, ...(issue?.path ?? [])];
+  if (issue?.code === 'invalid_union') {
+    const ofOtherKind = ({ path: inner }: z.core.$ZodIssue) => inner.join('.') === 'target.kind';
+    const meant = issue.errors.find((issues) => !issues.some(ofOtherKind));
+    if (meant !== undefined) return shapeFault(meant[0], path);
+  }
+  const where = path.length === 0 ? 'the plan' : path.map(String).join('.');
+  return `${where}: ${issue?.message ?? 'has another shape'}`;
 }
 
 /** What the shape does not tell: digests that fit, ids that are there. */

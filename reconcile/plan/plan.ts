@@ -15,7 +15,7 @@ import {
   type Plan,
   type PlanPortCount,
   planVersion,
-  type TargetPlan,
+  type VmPlan,
 } from './model.ts';
 import { notOwnedNote, unmanagedNames, vmNotes } from './notes.ts';
 import { orderActions, type SetPorts } from './order.ts';
@@ -168,7 +168,7 @@ function isFree(step: Step, all: readonly Step[]): boolean {
 }
 
 /** A plan of one VM before it is known whether the VM is worth listing. */
-type Finished = Omit<TargetPlan, 'read'> & { readonly draft: Draft };
+type Finished = Omit<VmPlan, 'read'> & { readonly draft: Draft };
 
 function finish(draft: Draft, ruling: MacRuling): Finished {
   const { diff, key, context } = draft;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { blue, codes, green, type PlanCase, paused, planOf, red, steps } from '../../test/plan-cases.ts';
 import { declared, inPlace, type NicOptions, runningVm, stoppedVm } from '../../test/vm-builder.ts';
 import type { ClusterFacts, LiveVm } from '../live/model.ts';
-import type { TargetPlan } from './model.ts';
+import type { VmPlan } from './model.ts';
 
 const slotCount = 'kubevirt.io/pci-interface-slot-count';
 const old: ClusterFacts = { ...inPlace, kubevirtVersion: 'v1.5.2', sidecarGate: false };
@@ -17,7 +17,7 @@ function plan(
   vm: LiveVm,
   options: PlanCase = {},
   nics: readonly NicOptions[] = [],
-): TargetPlan | undefined {
+): VmPlan | undefined {
   return planOf([declared(nics, { pciePorts })], [vm], options).targets[0];
 }
 

@@ -1,7 +1,9 @@
 /** What must hold of every plan, over random fleets. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { ofVms, type VmsPlan } from '../../test/plan-cases.ts';
 import {
   byMigration,
   declared,
@@ -20,7 +22,7 @@ import { diffState } from '../diff/diff.ts';
 import { traceNic } from '../diff/layers.ts';
 import type { LiveState, LiveVm } from '../live/model.ts';
 import { checkStale } from './fingerprint.ts';
-import type { Action, Plan, TargetPlan } from './model.ts';
+import type { Action, TargetPlan } from './model.ts';
 import { makePlan } from './plan.ts';
 import { parsePlan, planToJson } from './plan-json.ts';
 
@@ -139,11 +141,11 @@ function liveVm(name: string, { present, phases, owned, spare, xml, kind }: VmIn
   };
 }
 
-function plan({ desired, live }: World): Plan {
-  return makePlan(diffState(desired, live), desired, live);
+function plan({ desired, live }: World): VmsPlan {
+  return ofVms(makePlan(diffState(desired, live), desired, live));
 }
 
-function forEveryPlan(check: (plan: Plan, world: World) => void): void {
+function forEveryPlan(check: (plan: VmsPlan, world: World) => void): void {
   fc.assert(
     fc.property(worlds, (world) => check(plan(world), world)),
     { numRuns: 200 },
@@ -320,7 +322,7 @@ test('an address is free before it is given, and no two actions wait for each ot
 });
 
 /** The actions of all VMs in an order that honours every dependency; fails where there is none. */
-function order({ targets }: Plan): readonly { readonly key: string; readonly action: Action }[] {
+function order({ targets }: VmsPlan): readonly { readonly key: string; readonly action: Action }[] {
   const queues = targets.map(({ target, actions }) => ({
     key: `${target.namespace}/${target.name}`,
     rest: [...actions],

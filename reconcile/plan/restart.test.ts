@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { blue, codes, fast, nights, type PlanCase, paused, planOf, steps } from '../../test/plan-cases.ts';
 import { declared, inPlace, type NicOptions, network, runningVm, stoppedVm } from '../../test/vm-builder.ts';
 import type { LiveVm } from '../live/model.ts';
-import type { TargetPlan } from './model.ts';
+import type { VmPlan } from './model.ts';
 import { parsePlan, planToJson } from './plan-json.ts';
 
 const allowed: PlanCase = { restart: 'allowed' };
@@ -22,7 +22,7 @@ interface Row {
   readonly message?: RegExp;
 }
 
-function plan({ vm, ports, nics = [], may, options = allowed }: Row): TargetPlan | undefined {
+function plan({ vm, ports, nics = [], may, options = allowed }: Row): VmPlan | undefined {
   const wanted = {
     ...(ports === undefined ? {} : { pciePorts: ports }),
     ...(may === false ? {} : { mayRestart: true as const }),

@@ -1,5 +1,5 @@
 /** A plan as Markdown, for a comment in a pull request. */
-import type { Plan, TargetPlan } from '../plan/model.ts';
+import { isPodPlan, type Plan, type TargetPlan } from '../plan/model.ts';
 import { planSummary } from './plan-text.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
@@ -28,7 +28,7 @@ function targetSection(target: TargetPlan): string {
     return fenced(`${mark === '~' ? '!' : mark} ${describeAction(action, target.target)}`);
   });
   if (target.ports !== undefined) lines.push(fenced(`# ${portStrip(target.ports, plain)}`));
-  if (target.portCount !== undefined)
+  if (!isPodPlan(target) && target.portCount !== undefined)
     lines.push(...portCountLines(target.portCount).map((line) => fenced(`# ${line}`)));
   for (const note of target.notes) lines.push(fenced(`# ${note.message}`));
   if (lines.length === 0) return '';
@@ -81,7 +81,8 @@ export function planMarkdown(plan: Plan): string {
   } else shownBlockers.push(...stop);
   let hidden = 0;
   for (const target of plan.targets) {
-    const signs = target.actions.map(sign).join(' ') || (target.blockers.length > 0 ? 'blocked' : 'none');
+    const signs =
+      target.actions.map((action) => sign(action)).join(' ') || (target.blockers.length > 0 ? 'blocked' : 'none');
     const row = `| ${cell(`${target.target.namespace}/${target.target.name}`)} | ${runStateWords[target.runState]} | ${signs} |`;
     const section = targetSection(target);
     if (size + row.length + section.length + 2 > limit) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TargetPlan } from '../plan/model.ts';
+import type { VmPlan } from '../plan/model.ts';
 import { sampleBlocked, samplePlan, samplePlug } from './fixtures/sample-plan.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planSummary, planText } from './plan-text.ts';
@@ -51,12 +51,12 @@ test('VMs that the repository no longer names are told of, and a fleet of them i
 
 test('an action that comes after one of another VM names it in words', () => {
   const action = { kind: 'unplug', id: 'prod/web-0/1', after: [], attachments: ['old'], delivery: 'in-place' } as const;
-  const other: TargetPlan = { ...samplePlug, target: { ...samplePlug.target, name: 'web-0' }, actions: [action] };
+  const other: VmPlan = { ...samplePlug, target: { ...samplePlug.target, name: 'web-0' }, actions: [action] };
   assert.match(planText(samplePlan([samplePlug, other]), plain), / {2}after unplug old of prod\/web-0$/m);
 });
 
 test('a declared number of ports: now, after the next start, and what moves', () => {
-  const target: TargetPlan = {
+  const target: VmPlan = {
     ...samplePlug,
     actions: [{ kind: 'set-ports', id: 'prod/db-0/1', after: [], knob: 'slot-count', value: 19, staged: true }],
     notes: [],

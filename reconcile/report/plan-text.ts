@@ -1,6 +1,6 @@
 /** A plan for a terminal or a log. */
 import { actionNames } from '../plan/action-name.ts';
-import type { Action, Plan, TargetPlan } from '../plan/model.ts';
+import { isPodPlan, type Plan, type PlanAction, type TargetPlan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
@@ -9,17 +9,23 @@ import { count, describeAction, runStateWords, shortRevision, sign, sourceName, 
 /** Signs of actions; a plan that only plugs and unplugs explains itself. */
 const changeLegend = 'changes: + plug  - unplug  ~ other change  . follow what is under way, or tidy the record';
 
-function paintAction(action: Action, style: Style): (text: string) => string {
+function paintAction(action: PlanAction, style: Style): (text: string) => string {
   const mark = sign(action);
   if (mark === '+') return style.added;
   if (mark === '-') return style.removed;
   return mark === '~' ? style.changed : style.dim;
 }
 
-function actionLine(action: Action, target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string {
-  const ports = action.kind === 'plug' && action.ports !== undefined ? Object.values(action.ports) : [];
+function portsOf(action: PlanAction): readonly number[] {
+  if (action.kind === 'plug') return Object.values(action.ports ?? {});
+  return action.kind === 'domain-attach' && action.port !== undefined ? [action.port] : [];
+}
+
+function actionLine(action: PlanAction, target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string {
+  const ports = portsOf(action);
   const where = ports.length === 0 ? '' : style.dim(`  -> port ${ports.join(', ')}`);
-  const foreign = action.after.filter((id) => !id.startsWith(`${target.target.namespace}/${target.target.name}/`));
+  const own = new Set(target.actions.map(({ id }) => id));
+  const foreign = action.after.filter((id) => !own.has(id));
   const first = foreign.map((id) => printable(names.get(id) ?? id)).join(', ');
   const after = foreign.length === 0 ? '' : style.dim(`  after ${first}`);
   const words = printable(describeAction(action, target.target));
@@ -39,7 +45,7 @@ function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, sty
   }
   for (const action of target.actions) lines.push(actionLine(action, target, names, style));
   if (target.ports !== undefined) lines.push(`  ${portStrip(target.ports, style)}`);
-  if (target.portCount !== undefined)
+  if (!isPodPlan(target) && target.portCount !== undefined)
     lines.push(...portCountLines(target.portCount).map((line) => `  ${printable(line)}`));
   for (const note of target.notes) lines.push(`  ${style.dim(`note: ${printable(note.message)}`)}`);
   return lines;
@@ -82,7 +88,7 @@ export function planText(plan: Plan, style: Style): string {
   for (const line of undeclared) lines.push(style.dim(`note: ${printable(line)}`));
   if (undeclared.length > 0) lines.push('');
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
-  const signs = plan.targets.flatMap(({ actions }) => actions.map(sign));
+  const signs = plan.targets.flatMap(({ actions }) => actions.map((action) => sign(action)));
   if (signs.includes('~') || signs.includes('.')) lines.push(style.dim(changeLegend));
   lines.push(style.bold(planSummary(plan)));
   return `${lines.join('\n')}\n`;

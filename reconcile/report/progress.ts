@@ -1,6 +1,6 @@
 /** Progress of a run: live lines on a terminal, plain lines in a log, JSON lines for machines. */
 import type { OnRunEvent, RunEvent } from '../apply/model.ts';
-import type { Action } from '../plan/model.ts';
+import type { PlanAction, TargetName } from '../plan/model.ts';
 import { type Layer, layers, type ObjectName } from '../vocabulary.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, duration } from './words.ts';
@@ -46,12 +46,12 @@ class Courses {
     }
   }
 
-  layers(action: Action): string {
+  layers(action: PlanAction): string {
     const reached = this.#courses.get(action.id)?.layers;
     return layers.flatMap((layer) => reached?.get(layer) ?? []).join(', ');
   }
 
-  milliseconds(action: Action): number {
+  milliseconds(action: PlanAction): number {
     return this.#now() - (this.#courses.get(action.id)?.since ?? this.#now());
   }
 }
@@ -94,7 +94,7 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
 }
 
 function actionWords(
-  { target, action }: { readonly target: ObjectName; readonly action: Action },
+  { target, action }: { readonly target: ObjectName; readonly action: PlanAction },
   style: Style,
 ): string {
   return `${style.bold(who(target))}  ${printable(describeAction(action, target))}`;
@@ -134,13 +134,17 @@ function level(event: RunEvent): 'info' | 'error' | 'warn' {
   return event.type === 'stopping' ? 'warn' : 'info';
 }
 
-/** Log pipelines want flat fields: `vm` and `action`, not nested objects. */
+/** Log pipelines want flat fields: `vm` or `pod`, and `action`, not nested objects. */
 function flat(event: RunEvent): object {
   if (!('target' in event)) return event;
   const { target, ...rest } = event;
-  if (!('action' in rest)) return { vm: who(target), ...rest };
+  if (!('action' in rest)) return { ...subject(target), ...rest };
   const { action, ...others } = rest;
-  return { vm: who(target), action: action.id, kind: action.kind, ...others };
+  return { ...subject(target), action: action.id, kind: action.kind, ...others };
+}
+
+function subject(target: TargetName): object {
+  return target.kind === 'Pod' ? { pod: who(target) } : { vm: who(target) };
 }
 
 /** As plain lines, and below them a line for each wait that is going on, rewritten as it changes. */

@@ -1,9 +1,10 @@
 /** How actions, sources and VMs are put into words, the same in every output. */
 import type { SourceIdentity } from '../desired/model.ts';
-import type { Action, Plan, PlannedAttachment, RunState } from '../plan/model.ts';
+import type { Plan, PlanAction, PlannedAttachment, RunState } from '../plan/model.ts';
 import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
 import type { ObjectName } from '../vocabulary.ts';
 import { windowWords } from '../windows/windows.ts';
+import { describePodAction } from './pod-words.ts';
 
 /** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
 export function revision(source: SourceIdentity): string {
@@ -29,20 +30,29 @@ function networkName(network: ObjectName, vm: ObjectName): string {
 }
 
 /** Sign of an action in the margin: `+` adds a NIC, `-` removes one, `~` changes one, `.` writes nothing new. */
-export function sign(action: Action): '+' | '-' | '~' | '.' {
+export function sign(action: PlanAction): '+' | '-' | '~' | '.' {
   switch (action.kind) {
     case 'plug':
+    case 'pod-plug':
+    case 'domain-attach':
       return '+';
     case 'unplug':
+    case 'pod-unplug':
+    case 'domain-detach':
       return '-';
     case 'link':
     case 'swap':
     case 'edit-template':
     case 'set-ports':
     case 'restart':
+    case 'pod-kick':
+    case 'pod-repair':
+    case 'domain-link':
       return '~';
     case 'follow':
     case 'release':
+    case 'pod-follow':
+    case 'pod-release':
       return '.';
     default:
       return action satisfies never;
@@ -66,7 +76,7 @@ const untilWords = {
 } as const;
 
 /** One action in words, without its sign: `plug storage into storage-net`. */
-export function describeAction(action: Action, vm: ObjectName): string {
+export function describeAction(action: PlanAction, vm: ObjectName): string {
   switch (action.kind) {
     case 'plug': {
       const how = action.delivery === 'migration' ? ', by migration' : '';
@@ -95,7 +105,7 @@ export function describeAction(action: Action, vm: ObjectName): string {
     case 'release':
       return `drop the ownership record of ${action.attachments.join(', ')}`;
     default:
-      return action satisfies never;
+      return describePodAction(action, vm);
   }
 }
 
