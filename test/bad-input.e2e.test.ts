@@ -2,9 +2,9 @@
  * Bad input, each through `patchpanel plan`: the place, the way out, the exit code, and a cluster that was not written to.
  * Messages are quoted in full where they are short, so that a reader can judge them here.
  */
+
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
@@ -12,6 +12,7 @@ import type { CliOptions } from './cli-process.ts';
 import { CliStage, desiredFiles } from './cli-stage.ts';
 import { type FileTexts, writeFiles } from './desired-state.ts';
 import { commitAll, newRepository } from './git-repositories.ts';
+import { skipJsonnet } from './jsonnet-addon.ts';
 
 let stage: CliStage;
 let server: GitServer;
@@ -52,7 +53,6 @@ interface BadInput {
   readonly kubeconfig?: (text: string) => string;
 }
 
-const noJsonnet = addonIsMissing() ? 'the Jsonnet addon is not installed' : false;
 const head =
   'apiVersion: patchpanel.dev/v1alpha1\nkind: NetworkAttachments\nmetadata: { name: web-0, namespace: demo }\n';
 
@@ -212,7 +212,7 @@ const cases: readonly BadInput[] = [
     code: 'jsonnet/syntax',
     says: /expected/i,
     remedy: /Mend the place/,
-    skip: noJsonnet,
+    skip: skipJsonnet,
   },
   {
     what: 'Jsonnet that fails while it runs',
@@ -222,7 +222,7 @@ const cases: readonly BadInput[] = [
     code: 'jsonnet/runtime',
     says: /no such network: storage/,
     remedy: /Follow the trace/,
-    skip: noJsonnet,
+    skip: skipJsonnet,
   },
   {
     what: 'endless Jsonnet',
@@ -233,7 +233,7 @@ const cases: readonly BadInput[] = [
     code: 'jsonnet/timeout',
     says: /1 s/,
     remedy: /endless recursion, or raise --jsonnet-timeout/,
-    skip: noJsonnet,
+    skip: skipJsonnet,
   },
   {
     what: 'a Jsonnet import outside the repository',
@@ -243,7 +243,7 @@ const cases: readonly BadInput[] = [
     code: 'jsonnet/import',
     says: /\/etc\/passwd/,
     remedy: /Import only files of the repository/,
-    skip: noJsonnet,
+    skip: skipJsonnet,
   },
   {
     what: 'a Jsonnet import that climbs out of the repository',
@@ -253,7 +253,7 @@ const cases: readonly BadInput[] = [
     code: 'jsonnet/import',
     says: /\.\.\/\.\.\/other\/x\.libsonnet/,
     remedy: /Import only files of the repository/,
-    skip: noJsonnet,
+    skip: skipJsonnet,
   },
   {
     what: 'an empty folder',
@@ -356,14 +356,4 @@ async function environment(number: number, { kubeconfig }: BadInput): Promise<Cl
   const name = `kubeconfig-${number}`;
   await writeFiles(stage.folder, { [name]: kubeconfig(stage.sandbox.kubeconfig) });
   return { env: { KUBECONFIG: join(stage.folder, name) } };
-}
-
-function addonIsMissing(): boolean {
-  try {
-    createRequire(import.meta.url).resolve('@hanazuki/node-jsonnet');
-    return false;
-  } catch {
-    // Optional on a developer's machine; in CI its tests must run, and fail.
-    return process.env.CI === undefined;
-  }
 }

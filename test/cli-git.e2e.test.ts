@@ -1,7 +1,7 @@
 /** The command line on git repositories over http: refs, paths, credentials, and Jsonnet with variables. */
+
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,8 +10,8 @@ import { type CliOptions, type CliResult, cli } from './cli-process.ts';
 import { desiredFiles } from './cli-stage.ts';
 import { writeFiles } from './desired-state.ts';
 import { commitAll, newRepository } from './git-repositories.ts';
+import { skipJsonnet } from './jsonnet-addon.ts';
 
-const skip = addonIsMissing() ? 'the Jsonnet addon is not installed' : false;
 const token = 'glpat-not-a-real-token';
 
 let root: string;
@@ -124,7 +124,9 @@ test('ssh is refused with the way out', async () => {
   }
 });
 
-test('Jsonnet takes external variables and top-level arguments from the command line', { skip }, async () => {
+test('Jsonnet takes external variables and top-level arguments from the command line', {
+  skip: skipJsonnet,
+}, async () => {
   const folder = join(root, 'jsonnet');
   await mkdir(folder);
   await writeFile(
@@ -151,13 +153,3 @@ function(count, prefix='vm-') pp.fleet(
   assert.equal(missing.code, 3);
   assert.match(missing.stderr, /fleet\.jsonnet:\d+:\d+: .*(site|networks)/);
 });
-
-function addonIsMissing(): boolean {
-  try {
-    createRequire(import.meta.url).resolve('@hanazuki/node-jsonnet');
-    return false;
-  } catch {
-    // Optional on a developer's machine; in CI its tests must run, and fail.
-    return process.env.CI === undefined;
-  }
-}

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { liveVm as live, type Seen } from '../../test/live-vm.ts';
 import type { Action } from '../plan/model.ts';
 import type { Layer } from '../vocabulary.ts';
-import { liveVm as live, type Seen } from './fixtures/live-vm.ts';
 import { firstLagging, type Goal, goalsOf, readLayers } from './layers.ts';
 
 const plugged: Goal = { kind: 'plugged', name: 'blue', network: { namespace: 'prod', name: 'vlan10' }, state: 'up' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { liveVm } from '../../test/live-vm.ts';
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
-import { liveVm } from './fixtures/live-vm.ts';
 import { conditionReason, occurrenceText, Reasons } from './reasons.ts';
 
 function event(name: string, type: string, times: Readonly<Record<string, unknown>>): KubeObject {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { liveVm, type Seen } from '../../test/live-vm.ts';
 import type { Difference } from '../diff/model.ts';
 import type { Action, Blocker } from '../plan/model.ts';
 import type { DomainNic, LiveDomain } from '../systems/libvirt-domain.ts';
 import { domainObjection } from './domain-check.ts';
-import { liveVm, type Seen } from './fixtures/live-vm.ts';
 import type { Goal } from './layers.ts';
 import { finalGoals } from './verify.ts';
 

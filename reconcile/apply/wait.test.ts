@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { liveVm, type Seen } from '../../test/live-vm.ts';
 import type { Action } from '../plan/model.ts';
 import { podInterfaceName } from '../systems/kubevirt-names.ts';
-import { liveVm, type Seen } from './fixtures/live-vm.ts';
 import { type Goal, goalsOf } from './layers.ts';
 import type { RunEvent } from './model.ts';
 import type { Occurrence } from './reasons.ts';

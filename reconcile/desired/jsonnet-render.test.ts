@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, symlink } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type FileTexts, faultsOf, placeAndCode, repository, vmYaml } from '../../test/desired-state.ts';
+import { skipJsonnet } from '../../test/jsonnet-addon.ts';
 import type { PatchpanelError } from '../errors.ts';
 import type { JsonnetOptions } from './jsonnet-render.ts';
 import { loadDesired } from './load.ts';
 import type { DesiredState } from './model.ts';
-
-/** The addon is optional on a developer's machine, and must be there in CI. */
-function isMissing(): boolean {
-  try {
-    createRequire(import.meta.url).resolve('@hanazuki/node-jsonnet');
-    return false;
-  } catch {
-    return process.env.CI === undefined;
-  }
-}
-const skip = isMissing() ? 'the Jsonnet addon is not installed' : false;
 
 async function load(t: TestContext, files: FileTexts, jsonnet: JsonnetOptions = {}): Promise<DesiredState> {
   return loadDesired({ kind: 'folder', path: await repository(t, files) }, { jsonnet });
@@ -37,7 +26,9 @@ function names({ targets }: DesiredState): string {
 
 const library = "local pp = import 'patchpanel/fleet.libsonnet';\n";
 
-test('the result may be an object, a list, a List, a map, and these in each other', { skip }, async (t) => {
+test('the result may be an object, a list, a List, a map, and these in each other', {
+  skip: skipJsonnet,
+}, async (t) => {
   const results = {
     "pp.vm('a')": 'default/a',
     "[pp.vm('a'), null, [pp.vm('b')]]": 'default/a,default/b',
@@ -50,7 +41,7 @@ test('the result may be an object, a list, a List, a map, and these in each othe
   }
 });
 
-test('variables and arguments come as text and as code', { skip }, async (t) => {
+test('variables and arguments come as text and as code', { skip: skipJsonnet }, async (t) => {
   const code = `${library}function(name, count) pp.fleet(pp.names(name, count), namespace=std.extVar('ns'), pciePorts=std.extVar('ports'))`;
   const state = await load(
     t,
@@ -64,7 +55,9 @@ test('variables and arguments come as text and as code', { skip }, async (t) => 
   );
 });
 
-test('imports reach the whole repository, and what is imported counts into files and digest', { skip }, async (t) => {
+test('imports reach the whole repository, and what is imported counts into files and digest', {
+  skip: skipJsonnet,
+}, async (t) => {
   const files = {
     'vms/a.jsonnet':
       "local names = import '../lib/names.libsonnet'; [(import 'patchpanel/fleet.libsonnet').vm(n) for n in names]",
@@ -83,7 +76,7 @@ test('imports reach the whole repository, and what is imported counts into files
   assert.notDeepEqual(source, { ...state.source, path: join(other, 'vms') });
 });
 
-test('imports that leave the repository are refused before anything is evaluated', { skip }, async (t) => {
+test('imports that leave the repository are refused before anything is evaluated', { skip: skipJsonnet }, async (t) => {
   const lines = [
     'importstr "/etc/hostname"',
     'import "/etc/hostname"',
@@ -120,7 +113,7 @@ test('imports that leave the repository are refused before anything is evaluated
   assert.deepEqual(deep.map(placeAndCode), ['lib/x.libsonnet:2:16 jsonnet/import']);
 });
 
-test('imports of what is missing, hidden, a folder or a link are refused', { skip }, async (t) => {
+test('imports of what is missing, hidden, a folder or a link are refused', { skip: skipJsonnet }, async (t) => {
   const files = { 'lib/x.libsonnet': '{}', '.secret/y.libsonnet': '{}', '.git/config': 'password' };
   const root = await repository(t, files);
   const expected: Readonly<Record<string, RegExp>> = {
@@ -145,7 +138,7 @@ test('imports of what is missing, hidden, a folder or a link are refused', { ski
   }
 });
 
-test('code of options imports nothing', { skip }, async (t) => {
+test('code of options imports nothing', { skip: skipJsonnet }, async (t) => {
   const [found] = await faultsOf(
     load(t, { 'a.jsonnet': "std.extVar('x')" }, { extCode: { x: 'importstr "/etc/hostname"' } }),
   );
@@ -154,7 +147,7 @@ test('code of options imports nothing', { skip }, async (t) => {
   assert.equal(top?.code, 'jsonnet/import');
 });
 
-test('syntax and run-time errors have their place, also in what is imported', { skip }, async (t) => {
+test('syntax and run-time errors have their place, also in what is imported', { skip: skipJsonnet }, async (t) => {
   const lib = 'local f(x) =\n  error "boom " + x;\n{ f: f }\n';
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['{\n  a: 1\n  b: 2\n}', 'a.jsonnet:3:3 jsonnet/syntax', /^expected a comma/],
@@ -176,7 +169,7 @@ test('syntax and run-time errors have their place, also in what is imported', { 
   }
 });
 
-test('a path with .. is shown from the root, and a byte order mark is no fault', { skip }, async (t) => {
+test('a path with .. is shown from the root, and a byte order mark is no fault', { skip: skipJsonnet }, async (t) => {
   const files = {
     'vms/a.jsonnet': '\ufeff(import "../lib/l.libsonnet").f',
     'lib/l.libsonnet': '\ufeff{\n  f: null.x,\n}',
@@ -188,7 +181,9 @@ test('a path with .. is shown from the root, and a byte order mark is no fault',
   assert.match(fault.message, /\n {2}lib\/l\.libsonnet:2:6-/);
 });
 
-test('endless evaluation is ended by time, and the files after it are still rendered', { skip }, async (t) => {
+test('endless evaluation is ended by time, and the files after it are still rendered', {
+  skip: skipJsonnet,
+}, async (t) => {
   const files = {
     'a.jsonnet': 'local f(x) = f(x + 1) tailstrict;\nf(0)',
     'b.jsonnet': '{ kind: "Nope" }',
@@ -200,7 +195,7 @@ test('endless evaluation is ended by time, and the files after it are still rend
   );
 });
 
-test('greedy evaluation is ended by memory', { skip: skip || process.platform !== 'linux' }, async (t) => {
+test('greedy evaluation is ended by memory', { skip: skipJsonnet || process.platform !== 'linux' }, async (t) => {
   const found = await faults(
     t,
     { 'a.jsonnet': 'local f(s) = f(s + s) tailstrict;\nstd.length(f("aaaaaaaa"))' },
@@ -212,7 +207,7 @@ test('greedy evaluation is ended by memory', { skip: skip || process.platform !=
   );
 });
 
-test('a stop from outside ends the evaluation', { skip }, async (t) => {
+test('a stop from outside ends the evaluation', { skip: skipJsonnet }, async (t) => {
   const path = await repository(t, { 'a.jsonnet': 'local f(x) = f(x + 1) tailstrict;\nf(0)' });
   const stop = new AbortController();
   const load = loadDesired({ kind: 'folder', path }, { signal: stop.signal }, ({ kind }) => {
@@ -221,14 +216,16 @@ test('a stop from outside ends the evaluation', { skip }, async (t) => {
   await assert.rejects(load, /told to stop/);
 });
 
-test('the environment is not to be seen, nor the disk beside the repository', { skip }, async (t) => {
+test('the environment is not to be seen, nor the disk beside the repository', { skip: skipJsonnet }, async (t) => {
   process.env.PATCHPANEL_TEST_SECRET = 'seen';
   t.after(() => delete process.env.PATCHPANEL_TEST_SECRET);
   const [found] = await faults(t, { 'a.jsonnet': "std.native('getenv')('PATCHPANEL_TEST_SECRET')" });
   assert.equal(found?.code, 'jsonnet/runtime');
 });
 
-test('faults of rendered objects name the object, and the place where the value stands once', { skip }, async (t) => {
+test('faults of rendered objects name the object, and the place where the value stands once', {
+  skip: skipJsonnet,
+}, async (t) => {
   const code = [
     library,
     'local bad = "03:00:00:00:00:01";',
@@ -245,7 +242,7 @@ test('faults of rendered objects name the object, and the place where the value 
   assert.ok(said.some((each) => /unknown-kind in the object at 3: the kind "Foo" is not known/.test(each)));
 });
 
-test('a MAC that YAML and Jsonnet both use is found', { skip }, async (t) => {
+test('a MAC that YAML and Jsonnet both use is found', { skip: skipJsonnet }, async (t) => {
   const found = await faults(t, {
     'a.yaml': vmYaml('a', 'attachments: [{name: x, network: y, mac: "02:70:70:00:00:00"}]'),
     'b.jsonnet': `${library}pp.vm('b', attachments=[pp.bridge('x', 'y', pp.mac(0, 0))])`,
@@ -254,12 +251,12 @@ test('a MAC that YAML and Jsonnet both use is found', { skip }, async (t) => {
   assert.match(found[0]?.message ?? '', /at a\.yaml:5:44$/);
 });
 
-test('a result of nothing but faults is told in part', { skip }, async (t) => {
+test('a result of nothing but faults is told in part', { skip: skipJsonnet }, async (t) => {
   const found = await faults(t, { 'a.jsonnet': 'std.makeArray(20000, function(i) 7)' });
   assert.equal(found.length, 1000);
 });
 
-test('a large fleet renders', { skip }, async (t) => {
+test('a large fleet renders', { skip: skipJsonnet }, async (t) => {
   const code = `${library}pp.fleet(pp.names('vm-', 2000), attachments=function(vm, index) [pp.bridge('n', 'net', mac=pp.mac(index, 0))])`;
   const { targets } = await load(t, { 'a.jsonnet': code });
   assert.equal(targets.length, 2000);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
-import { PatchpanelError } from '../errors.ts';
+import { failureOf } from '../../test/failure.ts';
 import type { Cluster, KubeObject, PatchOperation } from './cluster.ts';
 import { type ConnectOptions, connect } from './connect.ts';
 import { apiFailure } from './failures.ts';
@@ -70,16 +70,6 @@ const guarded: PatchOperation[] = [
   { op: 'replace', path: '/spec/x', value: 2 },
 ];
 const unguarded: PatchOperation[] = [{ op: 'add', path: '/spec/x/-', value: 2 }];
-
-async function failureOf(work: Promise<unknown>): Promise<PatchpanelError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof PatchpanelError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it should have failed' });
-}
 
 test('a get carries the token, and requests share connections', async () => {
   const { cluster, seen } = await serve((_, response) => json(response, 200, pod));

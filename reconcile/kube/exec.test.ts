@@ -5,9 +5,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, test } from 'node:test';
+import { failureOf } from '../../test/failure.ts';
 import { recordings } from '../../test/recordings.ts';
-import { PatchpanelError } from '../errors.ts';
-import type { ExecResult } from './cluster.ts';
 import { connect } from './connect.ts';
 
 const closers: (() => Promise<void>)[] = [];
@@ -82,16 +81,6 @@ async function serve(
     cluster,
     run: (timeoutMs = 5000) => cluster.exec(target, ['virsh', 'dumpxml', 'a b&c'], { timeoutMs }),
   };
-}
-
-async function failureOf(work: Promise<ExecResult>): Promise<PatchpanelError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof PatchpanelError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it should have failed' });
 }
 
 test('output and exit code; arguments are passed one by one', async () => {

@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { hardware } from '../../test/vm-builder.ts';
 import { type BootNic, bootBuses, bootNics, deviceWords, liveBuses } from './kubevirt-layout.ts';
 import type { PortFacts, PortScheme } from './kubevirt-ports.ts';
 import { parseDomain } from './libvirt-domain.ts';
 
 /** Two virtio disks, rng, balloon, 1 GiB. */
-const usual: PortFacts = {
-  memoryBytes: 1024 ** 3,
-  machineType: 'q35',
-  architecture: 'amd64',
-  virtioDisks: 2,
-  hostDevices: 0,
-  gpus: 0,
-  virtioInputs: 0,
-  watchdog: false,
-  rng: true,
-  balloon: true,
-  disableHotplug: false,
-  rootComplexAnnotation: false,
-};
+const usual: PortFacts = { ...hardware, virtioDisks: 2, rng: true };
 const large = { memoryBytes: 8 * 1024 ** 3 };
 
 function nics(count: number): readonly BootNic[] {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { hardware } from '../../test/vm-builder.ts';
 import {
   forecastFreePorts,
   type PortFacts,
@@ -16,20 +17,7 @@ import {
 const GiB = 1024 ** 3;
 
 /** A usual VM: two virtio disks, rng, balloon; with its one NIC KubeVirt counts 8 devices. */
-const usual: PortFacts = {
-  memoryBytes: GiB,
-  machineType: 'q35',
-  architecture: 'amd64',
-  virtioDisks: 2,
-  hostDevices: 0,
-  gpus: 0,
-  virtioInputs: 0,
-  watchdog: false,
-  rng: true,
-  balloon: true,
-  disableHotplug: false,
-  rootComplexAnnotation: false,
-};
+const usual: PortFacts = { ...hardware, virtioDisks: 2, rng: true };
 
 test('a NIC counts with controllers, disks, rng and balloon', () => {
   assert.equal(portLayout(usual, 1).inUse, 8);

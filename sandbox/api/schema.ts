@@ -1,29 +1,14 @@
 /** Structural schemas: unknown fields, pruning, defaults and validation, with the messages of kube-apiserver. */
 import { cloneJson, equalJson, isObject, type JsonObject, list, own, put, text } from './json.ts';
 import { type FieldError, fieldInvalid, fieldRequired, fieldUnsupported } from './status.ts';
+import { metadataOrder } from './store.ts';
 
 type Schema = JsonObject;
 
 const preserve = 'x-kubernetes-preserve-unknown-fields';
 
 /** Fields of ObjectMeta; what stands beside them is unknown. */
-const metadataFields = new Set([
-  'name',
-  'generateName',
-  'namespace',
-  'selfLink',
-  'uid',
-  'resourceVersion',
-  'generation',
-  'creationTimestamp',
-  'deletionTimestamp',
-  'deletionGracePeriodSeconds',
-  'labels',
-  'annotations',
-  'ownerReferences',
-  'finalizers',
-  'managedFields',
-]);
+const metadataFields = new Set([...metadataOrder, 'selfLink']);
 
 /** Removes what the schema does not know from a freshly decoded object and returns the paths of it. */
 export function prune(schema: object | undefined, object: JsonObject): readonly string[] {

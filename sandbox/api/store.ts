@@ -211,7 +211,8 @@ export function jsonOf(entry: Entry): string {
   return entry.json;
 }
 
-const metadataOrder = [
+/** Fields of ObjectMeta, in the order in which built-in resources print them. */
+export const metadataOrder = [
   'name',
   'generateName',
   'namespace',

@@ -15,6 +15,23 @@ function condition(name: string, type: string, priority = 0): PrinterColumn {
   return { name, type: 'string', jsonPath: `.status.conditions[?(@.type=='${type}')].status`, priority };
 }
 
+/** What the resources of KubeVirt have in common; one that differs says so. */
+function kubevirtResource(kind: string, shortNames: readonly string[]): Omit<ResourceDefinition, 'schema' | 'columns'> {
+  const singular = kind.toLowerCase();
+  return {
+    group: 'kubevirt.io',
+    versions: ['v1', 'v1alpha3'],
+    plural: `${singular}s`,
+    singular,
+    kind,
+    shortNames,
+    categories: ['all'],
+    namespaced: true,
+    statusSubresource: true,
+    custom: true,
+  };
+}
+
 const templateMetadata = { ...open(), nullable: true };
 
 /** How an instancetype or preference is referred to. */
@@ -46,16 +63,7 @@ const vmSpec = object(
 );
 
 export const virtualMachineDefinition: ResourceDefinition = {
-  group: 'kubevirt.io',
-  versions: ['v1', 'v1alpha3'],
-  plural: 'virtualmachines',
-  singular: 'virtualmachine',
-  kind: 'VirtualMachine',
-  shortNames: ['vm', 'vms'],
-  categories: ['all'],
-  namespaced: true,
-  statusSubresource: true,
-  custom: true,
+  ...kubevirtResource('VirtualMachine', ['vm', 'vms']),
   columns: [
     age,
     { name: 'Status', type: 'string', jsonPath: '.status.printableStatus', description: 'Human Readable Status' },
@@ -94,16 +102,8 @@ export const virtualMachineDefinition: ResourceDefinition = {
 };
 
 export const virtualMachineInstanceDefinition: ResourceDefinition = {
-  group: 'kubevirt.io',
-  versions: ['v1', 'v1alpha3'],
-  plural: 'virtualmachineinstances',
-  singular: 'virtualmachineinstance',
-  kind: 'VirtualMachineInstance',
-  shortNames: ['vmi', 'vmis'],
-  categories: ['all'],
-  namespaced: true,
+  ...kubevirtResource('VirtualMachineInstance', ['vmi', 'vmis']),
   statusSubresource: false,
-  custom: true,
   columns: [
     age,
     { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
@@ -117,16 +117,7 @@ export const virtualMachineInstanceDefinition: ResourceDefinition = {
 };
 
 const migrationDefinition: ResourceDefinition = {
-  group: 'kubevirt.io',
-  versions: ['v1', 'v1alpha3'],
-  plural: 'virtualmachineinstancemigrations',
-  singular: 'virtualmachineinstancemigration',
-  kind: 'VirtualMachineInstanceMigration',
-  shortNames: ['vmim', 'vmims'],
-  categories: ['all'],
-  namespaced: true,
-  statusSubresource: true,
-  custom: true,
+  ...kubevirtResource('VirtualMachineInstanceMigration', ['vmim', 'vmims']),
   columns: [
     { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
     { name: 'VMI', type: 'string', jsonPath: '.spec.vmiName' },
@@ -154,16 +145,7 @@ const migrationDefinition: ResourceDefinition = {
 };
 
 const kubevirtDefinition: ResourceDefinition = {
-  group: 'kubevirt.io',
-  versions: ['v1', 'v1alpha3'],
-  plural: 'kubevirts',
-  singular: 'kubevirt',
-  kind: 'KubeVirt',
-  shortNames: ['kv', 'kvs'],
-  categories: ['all'],
-  namespaced: true,
-  statusSubresource: true,
-  custom: true,
+  ...kubevirtResource('KubeVirt', ['kv', 'kvs']),
   columns: [age, { name: 'Phase', type: 'string', jsonPath: '.status.phase' }],
   schema: root(
     'An installation of KubeVirt.',
@@ -212,16 +194,9 @@ const networkAttachmentDefinition: ResourceDefinition = {
 };
 
 const poolDefinition: ResourceDefinition = {
+  ...kubevirtResource('VirtualMachinePool', ['vmpool', 'vmpools']),
   group: 'pool.kubevirt.io',
   versions: ['v1beta1', 'v1alpha1'],
-  plural: 'virtualmachinepools',
-  singular: 'virtualmachinepool',
-  kind: 'VirtualMachinePool',
-  shortNames: ['vmpool', 'vmpools'],
-  categories: ['all'],
-  namespaced: true,
-  statusSubresource: true,
-  custom: true,
   columns: [
     { name: 'Desired', type: 'integer', jsonPath: '.spec.replicas' },
     { name: 'Current', type: 'integer', jsonPath: '.status.replicas' },

@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { loadDesired } from '../../reconcile/desired/load.ts';
 import type { DesiredState } from '../../reconcile/desired/model.ts';
 import { faultsOf, repository } from '../../test/desired-state.ts';
-
-function isMissing(): boolean {
-  try {
-    createRequire(import.meta.url).resolve('@hanazuki/node-jsonnet');
-    return false;
-  } catch {
-    return process.env.CI === undefined;
-  }
-}
-const skip = isMissing() ? 'the Jsonnet addon is not installed' : false;
+import { skipJsonnet } from '../../test/jsonnet-addon.ts';
 
 async function render(t: TestContext, code: string): Promise<DesiredState> {
   const path = await repository(t, { 'a.jsonnet': `local pp = import 'patchpanel/fleet.libsonnet';\n${code}` });
   return loadDesired({ kind: 'folder', path });
 }
 
-test('a VM with every kind of NIC, and with settings', { skip }, async (t) => {
+test('a VM with every kind of NIC, and with settings', { skip: skipJsonnet }, async (t) => {
   const { targets, settings } = await render(
     t,
     `[
@@ -59,7 +49,7 @@ test('a VM with every kind of NIC, and with settings', { skip }, async (t) => {
   );
 });
 
-test('a fleet takes a list of NICs, or a function of the VM', { skip }, async (t) => {
+test('a fleet takes a list of NICs, or a function of the VM', { skip: skipJsonnet }, async (t) => {
   const listed = await render(t, "pp.fleet(pp.names('w', 2, first=5), attachments=[pp.bridge('n', 'net')])");
   assert.deepEqual(
     listed.targets.map(({ target, attachments }) => `${target.namespace}/${target.name} ${attachments[0]?.name}`),
@@ -79,7 +69,7 @@ test('a fleet takes a list of NICs, or a function of the VM', { skip }, async (t
   );
 });
 
-test('MACs count through their bytes and stop at the end', { skip }, async (t) => {
+test('MACs count through their bytes and stop at the end', { skip: skipJsonnet }, async (t) => {
   const macs = "[pp.mac(0, 0), pp.mac(255, 255), pp.mac(256, 0), pp.mac(65535, 16, prefix='06:00:01')]";
   const { targets } = await render(
     t,
