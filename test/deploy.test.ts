@@ -1,18 +1,21 @@
 /** The manifests of examples/deploy: what Kubernetes takes, restricted, and in keeping with the exit codes and time limits. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildProgram } from '../cmd/program.ts';
 import { errorTable, exitCodes } from '../reconcile/errors.ts';
 import {
+  deployFolder,
   jobOf,
   kubectlIsMissing,
   kustomize,
   type Manifest,
   parseManifests,
   readManifests,
+  rightsOf,
 } from './deploy-manifests.ts';
 import { schemaFaults } from './kube-schema.ts';
 import { argumentsOf, environmentOf } from './pod.ts';
@@ -20,7 +23,7 @@ import { argumentsOf, environmentOf } from './pod.ts';
 const root = join(import.meta.dirname, '..');
 const skip = kubectlIsMissing() ? 'needs kubectl' : false;
 
-const overlays = ['with-exec', 'single-namespace', 'plan-only'];
+const overlays = readdirSync(join(deployFolder, 'overlays'));
 const plain = readManifests('patchpanel.yaml');
 const push = readManifests('push-job.yaml');
 
@@ -36,6 +39,21 @@ function sorted(manifests: readonly Manifest[]): readonly Manifest[] {
 
 test('the plain manifest is the base, and needs no kustomize', { skip }, async () => {
   assert.deepEqual(sorted(plain), sorted(await kustomize('base')));
+});
+
+test('overlays that add a role combine, in a folder beside the checkout', { skip }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'patchpanel-overlay-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  cpSync(deployFolder, join(folder, 'patchpanel/examples/deploy'), { recursive: true });
+  const readme = readFileSync(join(deployFolder, 'README.md'), 'utf8');
+  const [resources] = /^resources:\n(?: {2}- .*\n)+/m.exec(readme.slice(readme.indexOf('To combine'))) ?? [];
+  assert.ok(resources !== undefined);
+  writeFileSync(join(folder, 'kustomization.yaml'), resources);
+  const rights = rightsOf('patchpanel-apply', await kustomize(folder));
+  const resourcesOf = rights.map(({ resource }) => resource);
+  for (const resource of ['virtualmachines', 'pods/exec', 'virtualmachines/restart']) {
+    assert.ok(resourcesOf.includes(resource), resource);
+  }
 });
 
 test('every object has only fields that Kubernetes knows, of their types', { skip }, async () => {

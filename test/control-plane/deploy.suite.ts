@@ -1,6 +1,7 @@
 /** The manifests of examples/deploy on a real API server: taken as they are, pods within the restricted profile, accounts at work. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -45,7 +46,7 @@ test('the plain manifest is taken, field by field, and a second time changes not
   for (const line of (await kubectl(...args)).trim().split('\n')) assert.match(line, / unchanged$/);
 });
 
-for (const name of ['with-exec', 'single-namespace', 'plan-only']) {
+for (const name of readdirSync(join(deployFolder, 'overlays'))) {
   test(`the overlay ${name} is taken`, async () => {
     await kubectl(
       'apply',
