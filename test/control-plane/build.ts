@@ -1,5 +1,11 @@
-/** Builds the API server and etcd where they are missing: `node test/control-plane/build.ts`. Needs Go, and some minutes. */
-import { controlPlanePrograms } from './programs.ts';
+/** Builds the programs that the tests run where they are missing: `node test/control-plane/build.ts`. Needs Go, and some minutes. */
+import { controlPlanePrograms, kubevirtPrograms } from './programs.ts';
 
-const { folder, seconds } = controlPlanePrograms();
-console.log(`kube-apiserver and etcd are in ${folder}: ${seconds === 0 ? 'they were there' : `built in ${seconds} s`}`);
+const builds = [
+  ['kube-apiserver and etcd', controlPlanePrograms],
+  ['virt-controller and virt-api', kubevirtPrograms],
+] as const;
+for (const [names, build] of builds) {
+  const { folder, seconds } = build();
+  console.log(`${names} are in ${folder}: ${seconds === 0 ? 'they were there' : `built in ${seconds} s`}`);
+}

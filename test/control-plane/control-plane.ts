@@ -2,22 +2,19 @@
  * A real etcd and kube-apiserver on loopback: TLS, RBAC, an audit log, service account tokens. Nothing runs on it until
  * somebody comes to: no controllers, no nodes.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { connect } from '../../reconcile/kube/connect.ts';
 import { type ServerCertificate, selfSigned } from '../../sandbox/api/certificate.ts';
 import { kubeconfigOf } from '../../sandbox/kubeconfig.ts';
 import { controlPlanePrograms } from './programs.ts';
+import { freePorts, ServerProcess } from './server-process.ts';
 
 /** Who a token speaks for. */
 export interface User {
@@ -53,9 +50,6 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-/** Generous: the machine may be busy with other things. */
-const deadlineMs = 60_000;
-
 /** Requests as a whole, without bodies; what the servers say to themselves is left out. */
 const auditPolicy = JSON.stringify({
   apiVersion: 'audit.k8s.io/v1',
@@ -71,7 +65,7 @@ const auditPolicy = JSON.stringify({
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const programs = controlPlanePrograms().folder;
   const folder = await mkdtemp(join(tmpdir(), 'patchpanel-control-plane-'));
-  const servers: Server[] = [];
+  const servers: ServerProcess[] = [];
   const clusters: Cluster[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(clusters.map((cluster) => cluster.close()));
@@ -81,7 +75,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
   try {
     const [clientPort = 0, peerPort = 0, port = 0] = await freePorts(3);
-    const etcd = new Server('etcd', join(programs, 'etcd'), etcdFlags(folder, clientPort, peerPort), folder);
+    const etcd = new ServerProcess('etcd', join(programs, 'etcd'), etcdFlags(folder, clientPort, peerPort), folder);
     servers.push(etcd);
     await etcd.until('is ready', async () => (await fetch(`http://127.0.0.1:${clientPort}/health`)).ok);
 
@@ -103,7 +97,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
     const flags = [...apiServerFlags(folder, port, clientPort), ...(options.flags ?? [])];
-    const api = new Server('kube-apiserver', join(programs, 'kube-apiserver'), flags, folder);
+    const api = new ServerProcess('kube-apiserver', join(programs, 'kube-apiserver'), flags, folder);
     servers.push(api);
     const url = `https://127.0.0.1:${port}`;
     const open = async (token: string, userAgent: string): Promise<Cluster> => {
@@ -204,69 +198,6 @@ async function isReady(url: string, ca: string, token: string): Promise<boolean>
   return response.statusCode === 200;
 }
 
-/** A process, with what it says in a file. */
-class Server {
-  readonly #name: string;
-  readonly #log: string;
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<unknown>;
-
-  constructor(name: string, program: string, flags: readonly string[], folder: string) {
-    this.#name = name;
-    this.#log = join(folder, `${name}.log`);
-    this.#child = spawn(program, flags, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env: {} });
-    const file = createWriteStream(this.#log);
-    this.#child.stdout?.pipe(file, { end: false });
-    this.#child.stderr?.pipe(file, { end: false });
-    this.#ended = new Promise((resolve) => {
-      this.#child.once('exit', resolve);
-      this.#child.once('error', resolve);
-    }).finally(() => file.end());
-    // A test that ends early takes its servers along.
-    process.once('exit', () => this.#child.kill('SIGKILL'));
-  }
-
-  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + deadlineMs;
-    let reason = '';
-    for (;;) {
-      try {
-        if (await holds()) return;
-      } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
-      }
-      const over = this.#child.exitCode !== null || performance.now() > deadline;
-      if (over || this.#child.pid === undefined)
-        throw new Error(`${this.#name} never ${what}: ${reason}\n${await this.#lastWords()}`);
-      await sleep(50);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const patience = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
-    await this.#ended;
-    clearTimeout(patience);
-  }
-
-  async #lastWords(): Promise<string> {
-    const text = await readFile(this.#log, 'utf8').catch(() => '');
-    return text.split('\n').slice(-15).join('\n');
-  }
-}
-
 function newToken(): string {
   return randomBytes(24).toString('base64url');
-}
-
-/** Ports of loopback that nobody listens on; all are held until the last is found. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
-  const ports = listeners.map((listener) => {
-    const address = listener.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
-  return ports;
 }

@@ -28,7 +28,8 @@ export async function installDefinitions(admin: Cluster, more: readonly KubeObje
   for (const { metadata } of all) await untilServed(admin, metadata.name);
 }
 
-async function untilServed(admin: Cluster, name: string): Promise<void> {
+/** Waits until a definition is served. */
+export async function untilServed(admin: Cluster, name: string): Promise<void> {
   for (let attempt = 0; attempt < 600; attempt += 1) {
     const found = await admin.get(definitions, undefined, name);
     const conditions = items(fields(found?.status).conditions).map(fields);

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-export interface GoProgram {
+interface GoProgram {
   /** Name of the file. */
   readonly name: string;
   /** Import path of its main package. */
@@ -30,10 +30,10 @@ export interface Built {
  * @param module folder with go.mod, go.sum and what else there is
  * @throws Error where Go is missing, with its output where a build fails
  */
-export function buildPrograms(module: string, programs: readonly GoProgram[]): Built {
+function buildPrograms(module: string, programs: readonly GoProgram[]): Built {
   const digest = createHash('sha256').update(JSON.stringify(programs));
-  for (const name of readdirSync(module).sort()) {
-    if (/^go\.(mod|sum)$|\.go$/.test(name)) digest.update(`${name}\n`).update(readFileSync(join(module, name)));
+  for (const name of readdirSync(module, { encoding: 'utf8', recursive: true }).sort()) {
+    if (/(^|\/)go\.(mod|sum)$|\.go$/.test(name)) digest.update(`${name}\n`).update(readFileSync(join(module, name)));
   }
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   const folder = join(cache, 'patchpanel', 'programs', digest.digest('hex').slice(0, 16));
@@ -63,28 +63,45 @@ function go(args: readonly string[], options: ExecFileSyncOptions): void {
 }
 
 /** The version of a module that go.mod asks for, such as `v1.36.3`. @throws Error where it asks for none */
-export function pinnedVersion(module: string, path: string): string {
+function pinnedVersion(module: string, path: string): string {
   const text = readFileSync(join(module, 'go.mod'), 'utf8');
   const version = text.split('\n').find((line) => line.trim().startsWith(`${path} v`));
   if (version === undefined) throw new Error(`${join(module, 'go.mod')} does not require ${path}`);
   return version.trim().split(' ')[1] ?? '';
 }
 
-const controlPlane = import.meta.dirname;
+const kubernetes = join(import.meta.dirname, 'kubernetes');
+const kubevirt = join(import.meta.dirname, 'kubevirt');
+
+/** The release of KubeVirt that is built, such as `v1.9.0`. */
+export function kubevirtVersion(): string {
+  return pinnedVersion(kubevirt, 'kubevirt.io/kubevirt');
+}
 
 /** The folder with `kube-apiserver` and `etcd`: that of KUBEBUILDER_ASSETS, or the cache. @throws Error where a build fails */
 export function controlPlanePrograms(): Built {
   const assets = process.env.KUBEBUILDER_ASSETS;
   if (assets !== undefined && assets !== '') return { folder: assets, seconds: 0 };
-  const version = pinnedVersion(controlPlane, 'k8s.io/kubernetes');
+  const version = pinnedVersion(kubernetes, 'k8s.io/kubernetes');
   const [major = '', minor = ''] = version.slice(1).split('.');
   const where = 'k8s.io/component-base/version';
-  return buildPrograms(controlPlane, [
+  return buildPrograms(kubernetes, [
     { name: 'etcd', path: 'go.etcd.io/etcd/server/v3' },
     {
       name: 'kube-apiserver',
       path: 'k8s.io/kubernetes/cmd/kube-apiserver',
       variables: { [`${where}.gitVersion`]: version, [`${where}.gitMajor`]: major, [`${where}.gitMinor`]: minor },
     },
+  ]);
+}
+
+/** The folder with `virt-controller`, `virt-api` and `manifests`, which prints what their operator would install. @throws as above */
+export function kubevirtPrograms(): Built {
+  const version = kubevirtVersion();
+  const variables = { 'kubevirt.io/client-go/version.gitVersion': version };
+  return buildPrograms(kubevirt, [
+    { name: 'virt-api', path: './virt-api', variables },
+    { name: 'virt-controller', path: './virt-controller', variables },
+    { name: 'manifests', path: './manifests' },
   ]);
 }
