@@ -86,7 +86,7 @@ export class Reasons {
 
 class NoAnswer extends Error {
   constructor() {
-    super(`the API server has not answered for ${answerMs / 1000} s`);
+    super('the API server does not answer');
   }
 }
 

@@ -34,8 +34,8 @@ export interface WaitPace {
 
 export const defaultPace: WaitPace = { askAfterMs: 2000, failureGraceMs: 5000, lostGraceMs: 10_000 };
 
-/** What has not changed is told again after so long. */
-const tellAgainMs = 10_000;
+/** What has not changed is told again after so long: a log that keeps the first seconds to itself has it then. */
+const tellAgainMs = 6000;
 
 export type WaitResult =
   | { readonly kind: 'reached'; readonly live: LiveVm }
