@@ -5,6 +5,8 @@ import { Caches } from './actors/caches.ts';
 import type { Actor, ActorContext, Faults } from './actors/context.ts';
 import { dynamicNetworksController } from './actors/dynamic-networks.ts';
 import { kubelet } from './actors/kubelet.ts';
+import { Multus } from './actors/multus.ts';
+import { mtuOfNad } from './actors/nad.ts';
 import { NodeState } from './actors/node-state.ts';
 import { type Pod, readAs, type Vmi } from './actors/objects.ts';
 import { virtController } from './actors/virt-controller.ts';
@@ -64,8 +66,8 @@ export interface Cast {
 /** Lets the actors look at what is there, and act. A VM that they see without its VMI is started. */
 export async function startCast(options: CastOptions): Promise<Cast> {
   const { client, speed, faults } = options;
-  const node = new NodeState(options.onDomain);
   const caches = new Caches(options.reader);
+  const node = new NodeState((network) => mtuOfNad(caches.nads, network), options.onDomain);
   const context: ActorContext = { speed, faults, node, caches };
   const actors: Actor[] = [];
   const stop = async (): Promise<void> => {
@@ -73,9 +75,11 @@ export async function startCast(options: CastOptions): Promise<Cast> {
     await caches.stop();
   };
   try {
-    const networks = dynamicNetworksController(await client('dynamicNetworks'), context);
+    const multus = new Multus(context, undefined);
+    const networks = dynamicNetworksController(await client('dynamicNetworks'), context, multus);
     networks.enabled = options.dynamicNetworks;
-    const nodes = kubelet({ scheduler: await client('scheduler'), kubelet: await client('kubelet') }, context);
+    const clients = { scheduler: await client('scheduler'), kubelet: await client('kubelet') };
+    const nodes = kubelet(clients, context, multus);
     const handler = virtHandler(await client('virtHandler'), context);
     actors.push(networks, nodes, handler);
     if (options.virtController !== false) actors.push(virtController(await client('virtController'), context));

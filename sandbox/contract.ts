@@ -27,8 +27,10 @@ export const faultNames = [
   'no-plug',
   /** The guest never releases the NIC. */
   'no-unplug',
-  /** CNI ADD fails for this NAD. */
+  /** CNI ADD fails for this NAD, or for one interface on it: `storage-net@net1`. */
   'cni-add-fails',
+  /** CNI DEL fails, likewise. */
+  'cni-del-fails',
   /** Migrations never finish. */
   'migration-hangs',
   /** Migrations fail. */

@@ -7,7 +7,7 @@ import type { Cluster, KubeObject, Resource } from '../reconcile/kube/cluster.ts
 import type { ResourceDefinition } from './api/contract.ts';
 import { namespace } from './base-objects.ts';
 
-const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
+export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
 
 /**
  * Creates every object of the folder's YAML and JSON files, and namespaces that are missing. Definitions of networks

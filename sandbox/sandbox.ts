@@ -13,12 +13,13 @@ import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from 
 import type { Fault, FaultName, Sandbox, SandboxOptions } from './contract.ts';
 import { kubeconfigOf } from './kubeconfig.ts';
 import { kubevirtAdmission } from './kubevirt/admission.ts';
-import { demoSeeds, fleetNamespace, fleetSeeds, plant } from './kubevirt/fleet.ts';
+import { demoNamespace, demoSeeds, fleetNamespace, fleetSeeds, plant } from './kubevirt/fleet.ts';
 import { migrationAdmission } from './kubevirt/migration-admission.ts';
 import { kubevirtResources } from './kubevirt/resources.ts';
 import { kubevirtSubresources } from './kubevirt/subresources.ts';
 import { loadManifests } from './load.ts';
 import type { Domain } from './node/libvirt-model.ts';
+import { demoPods } from './plain-pods.ts';
 
 /** A user whom RBAC holds to its rules. */
 export interface Account {
@@ -128,7 +129,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     const base = baseObjects(dynamicNetworks);
     // Before the actors look: a VM that they saw without its VMI would be started anew.
     const created = timestamp();
-    const seeds = [...base, ...demoSeeds(created)];
+    const seeds = [...base, ...demoSeeds(created), ...demoPods(demoNamespace, created)];
     plant(api.store, seeds);
     const vms = options.vms ?? 0;
     if (vms > 0) plant(api.store, fleetSeeds({ count: vms, created }));

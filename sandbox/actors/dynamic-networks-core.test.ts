@@ -1,44 +1,19 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NetworkSelectionElement } from '../../reconcile/systems/multus-networks.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
 import { recordings } from '../../test/recordings.ts';
+import { type DynamicCase, elementsOf, outcomeOf, readDynamicCases } from './dynamic-cases.ts';
 import {
   addToStatus,
-  hostNetworkEvent,
   type PodEvent,
   planAttachments,
   reconcileAttachments,
   removeFromStatus,
-  triesBeforeSilence,
 } from './dynamic-networks-core.ts';
 
-interface Case {
-  readonly id: string;
-  readonly function?: 'add entry' | 'remove entry';
-  readonly argument?: unknown;
-  readonly podNamespace?: string;
-  readonly hostNetwork?: boolean;
-  readonly networksAfter?: readonly NetworkSelectionElement[];
-  readonly statusBefore: readonly NetworkStatus[];
-  readonly expectedAdds?: readonly NetworkSelectionElement[];
-  readonly expectedRemoves?: readonly NetworkSelectionElement[];
-  readonly expectedEvents?: readonly PodEvent[];
-  readonly expectedStatusAfter?: readonly NetworkStatus[];
-  readonly cniFailures?: readonly string[];
-}
-
-const pluginMac = '02:03:04:05:06:07';
-
-function readCases(file: string): readonly Case[] {
-  const parsed: { readonly cases: readonly Case[] } = JSON.parse(readFileSync(file, 'utf8'));
-  return parsed.cases;
-}
-
 /** Runs a case as the controller would, retries included, and says where it differs; empty where it agrees. */
-async function differences(entry: Case): Promise<string[]> {
+async function differences(entry: DynamicCase): Promise<string[]> {
   const found: string[] = [];
   const check = (what: string, actual: unknown, expected: unknown): void => {
     try {
@@ -48,7 +23,7 @@ async function differences(entry: Case): Promise<string[]> {
     }
   };
   if (entry.function === 'add entry') {
-    const added = { name: 'ns1/tenantnetwork', interface: 'newiface', mac: pluginMac };
+    const added = { name: 'ns1/tenantnetwork', interface: 'newiface', mac: '02:03:04:05:06:07' };
     check('status', addToStatus(entry.statusBefore, added), entry.expectedStatusAfter);
     return found;
   }
@@ -57,13 +32,8 @@ async function differences(entry: Case): Promise<string[]> {
     check('status', removeFromStatus(entry.statusBefore, gone), entry.expectedStatusAfter);
     return found;
   }
-  const events: PodEvent[] = [];
-  let status = entry.statusBefore;
-  const pod = { namespace: entry.podNamespace ?? '', name: 'tiny-winy-pod' };
-  if (entry.hostNetwork === true) {
-    events.push(hostNetworkEvent(pod));
-  } else {
-    const first = planAttachments(entry.networksAfter ?? [], status);
+  if (entry.hostNetwork !== true) {
+    const first = planAttachments(elementsOf(entry.networksAfter, entry.podNamespace ?? ''), entry.statusBefore);
     const identity = (element: NetworkSelectionElement): object => ({
       name: element.name,
       namespace: element.namespace,
@@ -71,21 +41,8 @@ async function differences(entry: Case): Promise<string[]> {
     });
     check('adds', first.adds.map(identity), entry.expectedAdds);
     check('removes', first.removes.map(identity), entry.expectedRemoves);
-    for (let tries = 0; tries < triesBeforeSilence; tries++) {
-      const round = await reconcileAttachments(
-        pod,
-        planAttachments(entry.networksAfter ?? [], status),
-        status,
-        cniOf(entry),
-        (event) => events.push(event),
-        () => {
-          if (entry.id === 'status-update-fails') throw new Error('conflict');
-        },
-      );
-      status = round.status;
-      if (!round.failed) break;
-    }
   }
+  const { events, status } = await outcomeOf(entry);
   if (entry.expectedEvents !== undefined) {
     check('events', events.slice(0, entry.expectedEvents.length), entry.expectedEvents);
   }
@@ -97,34 +54,13 @@ async function differences(entry: Case): Promise<string[]> {
   return found;
 }
 
-function cniOf(entry: Case): {
-  add(element: NetworkSelectionElement): NetworkStatus;
-  del(element: NetworkSelectionElement): void;
-} {
-  const fail = (call: string, element: NetworkSelectionElement): void => {
-    if (entry.cniFailures?.includes(`${call} ${element.interface ?? ''}`) === true) throw new Error(call);
-  };
-  return {
-    add(element): NetworkStatus {
-      fail('ADD', element);
-      if (element.interface === undefined || element.interface === '') throw new Error('interface name is empty');
-      return { name: `${element.namespace}/${element.name}`, interface: element.interface, mac: pluginMac };
-    },
-    del(element): void {
-      fail('DEL', element);
-    },
-  };
-}
-
 test('the key cases of the dynamic-networks controller come out as recorded', async () => {
-  for (const entry of readCases(join(import.meta.dirname, 'fixtures', 'dynamic-controller.json'))) {
-    assert.deepEqual(await differences(entry), []);
-  }
+  for (const entry of readDynamicCases()) assert.deepEqual(await differences(entry), []);
 });
 
 const { path: collected, skip } = recordings('dynamic-controller-cases.json');
 test('every collected case of the dynamic-networks controller agrees', { skip }, async () => {
-  const cases = readCases(collected);
+  const cases = readDynamicCases(collected);
   const wrong = (await Promise.all(cases.map(differences))).filter((list) => list.length > 0);
   console.log(`dynamic-networks controller: ${cases.length - wrong.length} of ${cases.length} cases agree`);
   assert.deepEqual(wrong, []);
@@ -144,7 +80,7 @@ test('a failing add leaves its healthy predecessor in network-status though it w
     {
       add(element) {
         if (element.name === 'bad') throw new Error('no');
-        return { name: `ns/${element.name}`, interface: element.interface ?? '' };
+        return [{ name: `ns/${element.name}`, interface: element.interface ?? '' }];
       },
       del(element) {
         deleted.push(element.interface ?? '');
@@ -166,7 +102,7 @@ test('an event names addresses, MAC and CNI arguments where the element has any'
     { namespace: 'ns', name: 'pod' },
     planAttachments([element], []),
     [],
-    { add: () => ({ name: 'ns/net', interface: 'net1' }), del: () => {} },
+    { add: () => [{ name: 'ns/net', interface: 'net1' }], del: () => {} },
     (event) => events.push(event),
     () => {},
   );
@@ -174,4 +110,24 @@ test('an event names addresses, MAC and CNI arguments where the element has any'
     events.map((event) => event.message),
     ['pod [ns/pod]: added interface net1 to network: net(ips: [10.0.0.1/24], mac: 02:00:00:00:00:01, cni-args: <nil>)'],
   );
+});
+
+test('another NAD on the same interface ends with no interface, though network-status shows one', async () => {
+  const nic = { namespace: 'ns', interface: 'net1' };
+  const { events, status, present } = await outcomeOf({
+    id: 'swap',
+    podNamespace: 'ns',
+    networksBefore: [{ name: 'first', ...nic }],
+    networksAfter: [{ name: 'second', ...nic }],
+    statusBefore: [{ name: 'ns/first', interface: 'net1' }],
+  });
+  assert.deepEqual(
+    events.map(({ reason }) => reason),
+    ['FailedAddingInterface', 'RemovedInterface', 'AddedInterface', 'RemovedInterface'],
+  );
+  assert.deepEqual(
+    status.map(({ name }) => name),
+    ['ns/second'],
+  );
+  assert.deepEqual([...present], []);
 });

@@ -25,8 +25,8 @@ export interface PodEvent {
 
 /** The CNI plugins behind Multus; both throw where the real ones answer with an error. */
 export interface CniCalls {
-  /** Returns the entry that goes into network-status. */
-  add(element: NetworkSelectionElement): NetworkStatus | Promise<NetworkStatus>;
+  /** Returns the entries that go into network-status; most plugins report one interface. */
+  add(element: NetworkSelectionElement): readonly NetworkStatus[] | Promise<readonly NetworkStatus[]>;
   del(element: NetworkSelectionElement): void | Promise<void>;
 }
 
@@ -75,7 +75,7 @@ export async function reconcileAttachments(
   for (const element of plan.adds) {
     tried.push(element);
     try {
-      current = addToStatus(current, await cni.add(element));
+      current = addToStatus(current, ...(await cni.add(element)));
       emit(eventOf(pod, 'AddedInterface', element));
     } catch {
       emit(eventOf(pod, 'FailedAddingInterface', element));
@@ -132,9 +132,12 @@ export function hostNetworkEvent(pod: { readonly namespace: string; readonly nam
   };
 }
 
-/** Appends an entry of a CNI result. */
-export function addToStatus(status: readonly NetworkStatus[], entry: NetworkStatus): readonly NetworkStatus[] {
-  return [...status, entry];
+/** Appends the entries of a CNI result. */
+export function addToStatus(
+  status: readonly NetworkStatus[],
+  ...entries: readonly NetworkStatus[]
+): readonly NetworkStatus[] {
+  return [...status, ...entries];
 }
 
 /** Drops the entries of these elements; others, even of the same interface, stay. */

@@ -17,7 +17,7 @@ import {
   triesBeforeSilence,
 } from './dynamic-networks-core.ts';
 import { keyOf } from './informer.ts';
-import { newMac } from './node-state.ts';
+import type { Multus } from './multus.ts';
 import { type Pod, readAs } from './objects.ts';
 import { sleep } from './sleep.ts';
 
@@ -28,8 +28,9 @@ const firstRetryMs = 5;
 export function dynamicNetworksController(
   cluster: Cluster,
   context: ActorContext,
+  multus: Multus,
 ): Actor & { enabled: boolean; start(): void } {
-  const { pods: informer, nads } = context.caches;
+  const { pods: informer } = context.caches;
   const events = new EventRecorder(cluster, 'pod-networks-updates');
   const abort = new AbortController();
   /** Work on each pod, one after the other. */
@@ -117,31 +118,15 @@ export function dynamicNetworksController(
   }
 
   function cniOf(pod: Pod): CniCalls {
-    const interfaces = context.node.interfacesOf(pod);
-    const nadOf = (namespace: string, name: string): void => {
-      if (nads.get(namespace, name) === undefined) {
-        throw new Error(`network-attachment-definitions.k8s.cni.cncf.io "${name}" not found`);
-      }
-    };
+    const delay = (): Promise<void> => sleep(cniCallMs / context.speed, abort.signal);
     return {
       async add(element) {
-        nadOf(element.namespace, element.name);
-        await sleep(cniCallMs / context.speed, abort.signal);
-        const name = element.interface ?? '';
-        if (name === '') throw new Error('interface name is empty');
-        if (interfaces.has(name)) throw new Error(`validateIfName: interface name ${name} already exists`);
-        if (context.faults.strikes('cni-add-fails', element.name, `${element.namespace}/${element.name}`)) {
-          throw new Error('the plugin failed');
-        }
-        const mac = element.mac ?? newMac();
-        const entry: NetworkStatus = { name: `${element.namespace}/${element.name}`, interface: name, mac, dns: {} };
-        interfaces.set(name, entry);
-        return entry;
+        await delay();
+        return await multus.add(pod, element);
       },
       async del(element) {
-        nadOf(element.namespace, element.name);
-        await sleep(cniCallMs / context.speed, abort.signal);
-        interfaces.delete(element.interface ?? '');
+        await delay();
+        await multus.del(pod, element);
       },
     };
   }

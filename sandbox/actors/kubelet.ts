@@ -1,24 +1,18 @@
 /**
- * Stand-in for scheduler, kubelet and Multus's cold plug: binds pods to nodes, gives them their interfaces, and takes
- * them through Running, Ready and their end.
+ * Stand-in for scheduler and kubelet: binds pods to nodes, has Multus give them their interfaces, and takes them through
+ * Running, Ready and their end. A launcher pod and any other are alike to it.
  */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { isStatus } from '../../reconcile/kube/failures.ts';
 import { pods } from '../../reconcile/kube/resources.ts';
-import { labels, primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
-import {
-  type NetworkSelectionElement,
-  networksAnnotation,
-  type ParsedNetworks,
-  parseNetworks,
-} from '../../reconcile/systems/multus-networks.ts';
-import { type NetworkStatus, networkStatusAnnotation } from '../../reconcile/systems/multus-status.ts';
+import { fields, items, text } from '../../reconcile/systems/json-shape.ts';
+import { labels } from '../../reconcile/systems/kubevirt-names.ts';
+import { networkStatusAnnotation } from '../../reconcile/systems/multus-status.ts';
 import { type Actor, type ActorContext, EventRecorder } from './context.ts';
 import { type Informer, keyOf } from './informer.ts';
-import { launcherImage } from './launcher-pod.ts';
-import { newMac, newPodAddress } from './node-state.ts';
+import type { Multus } from './multus.ts';
+import { newPodAddress } from './node-state.ts';
 import { type Condition, type Pod, readAs, timestamp, withCondition } from './objects.ts';
-import { defaultNetworkAnnotation, splitNad } from './pod-networks.ts';
 import { sleep } from './sleep.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -33,16 +27,20 @@ interface Clients {
   readonly kubelet: Cluster;
 }
 
-export function kubelet(clients: Clients, context: ActorContext): Actor & { hold(held: boolean): void } {
-  return new Kubelet(clients, context);
+export function kubelet(
+  clients: Clients,
+  context: ActorContext,
+  multus: Multus,
+): Actor & { hold(held: boolean): void } {
+  return new Kubelet(clients, context, multus);
 }
 
 class Kubelet {
   readonly #scheduler: Cluster;
   readonly #cluster: Cluster;
   readonly #pods: Informer;
-  readonly #nads: Informer;
   readonly #context: ActorContext;
+  readonly #multus: Multus;
   readonly #queue: WorkQueue;
   readonly #abort = new AbortController();
   readonly #schedulerEvents: EventRecorder;
@@ -53,19 +51,19 @@ class Kubelet {
   #nextNode = 0;
   #held = false;
 
-  constructor(clients: Clients, context: ActorContext) {
+  constructor(clients: Clients, context: ActorContext, multus: Multus) {
     const { pods: informer, nads } = context.caches;
     this.#scheduler = clients.scheduler;
     this.#cluster = clients.kubelet;
     this.#pods = informer;
-    this.#nads = nads;
     this.#context = context;
+    this.#multus = multus;
     this.#schedulerEvents = new EventRecorder(clients.scheduler, 'default-scheduler');
     this.#kubeletEvents = new EventRecorder(clients.kubelet, 'kubelet');
     this.#multusEvents = new EventRecorder(clients.kubelet, 'multus');
     this.#queue = new WorkQueue((key) => this.#sync(key));
     informer.onChange((change, object) => {
-      if (change === 'deleted') context.node.forget(object.metadata.uid ?? '');
+      if (change === 'deleted') void multus.forget(object.metadata.uid ?? '');
       else this.#queue.add(keyOf(object));
     });
     nads.onChange((change) => {
@@ -141,17 +139,29 @@ class Kubelet {
     if (!(await this.#wait(delays.sandbox))) return;
     const pod = this.#pod(key);
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return;
-    const failure = this.#networkFailure(pod);
-    if (failure !== undefined) {
+    const address = await this.#address(pod, key);
+    if (address === undefined) return;
+    const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], startTime: timestamp() };
+    await this.#writeStatus(pod, { ...status, hostIP: nodeAddresses[pod.spec.nodeName ?? ''] ?? '' }, 'False');
+  }
+
+  /** Address of the pod once its networks are set up; undefined where one of them fails, to be tried again. */
+  async #address(pod: Pod, key: string): Promise<string | undefined> {
+    // Multus is not asked for a pod in the network of its host.
+    if (pod.spec.hostNetwork === true) return nodeAddresses[pod.spec.nodeName ?? ''];
+    let entries: Awaited<ReturnType<Multus['setUp']>>;
+    try {
+      entries = await this.#multus.setUp(pod);
+    } catch (error) {
       this.#stuck.add(key);
-      this.#kubeletEvents.emit(pod, 'Warning', 'FailedCreatePodSandBox', failure);
+      const reason = error instanceof Error ? error.message : String(error);
+      const message = `Failed to create pod sandbox: plugin type="multus" failed (add): ${reason}`;
+      this.#kubeletEvents.emit(pod, 'Warning', 'FailedCreatePodSandBox', message);
       this.#queue.addAfter(key, delays.retry / this.#context.speed);
-      return;
+      return undefined;
     }
     this.#stuck.delete(key);
     const { namespace, name } = pod.metadata;
-    const entries = this.#plug(pod);
-    const address = entries[0]?.ips?.[0] ?? newPodAddress();
     await this.#cluster.mergePatch(pods, namespace, name, {
       metadata: { annotations: { [networkStatusAnnotation]: JSON.stringify(entries) } },
     });
@@ -159,53 +169,7 @@ class Kubelet {
       const message = `Add ${entry.interface} [${(entry.ips ?? []).map((ip) => `${ip}/24`).join(' ')}] from ${entry.name}`;
       this.#multusEvents.emit(pod, 'Normal', 'AddedInterface', message);
     }
-    const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], startTime: timestamp() };
-    await this.#writeStatus(pod, { ...status, hostIP: nodeAddresses[pod.spec.nodeName ?? ''] ?? '' }, 'False');
-  }
-
-  #elements(pod: Pod): readonly NetworkSelectionElement[] {
-    const parsed = readNetworks(pod);
-    return parsed.ok ? parsed.elements : [];
-  }
-
-  #networkFailure(pod: Pod): string | undefined {
-    const prefix = 'Failed to create pod sandbox: plugin type="multus" failed (add): ';
-    const parsed = readNetworks(pod);
-    if (!parsed.ok) return `${prefix}${parsed.error}`;
-    for (const element of parsed.elements) {
-      if (this.#nads.get(element.namespace, element.name) === undefined) {
-        return `${prefix}cannot find a network-attachment-definition (${element.name}) in namespace (${element.namespace})`;
-      }
-      const key = `${element.namespace}/${element.name}`;
-      if (this.#context.faults.strikes('cni-add-fails', element.name, key)) {
-        return `${prefix}[${pod.metadata.namespace}/${pod.metadata.name}:${element.name}]: error adding container to network "${element.name}"`;
-      }
-    }
-    return undefined;
-  }
-
-  /** Default network first, then the annotation's in their order. */
-  #plug(pod: Pod): NetworkStatus[] {
-    const defaultNad = pod.metadata.annotations?.[defaultNetworkAnnotation];
-    const nad = defaultNad === undefined ? undefined : splitNad(defaultNad, pod.metadata.namespace);
-    const first: NetworkStatus = {
-      name: nad === undefined ? 'k8s-pod-network' : `${nad.namespace}/${nad.name}`,
-      interface: primaryPodInterface,
-      ips: [newPodAddress()],
-      mac: newMac(),
-      default: true,
-      dns: {},
-    };
-    const rest = this.#elements(pod).map((element, index) => ({
-      name: `${element.namespace}/${element.name}`,
-      interface: element.interface ?? `net${index + 1}`,
-      mac: element.mac ?? newMac(),
-      dns: {},
-    }));
-    const entries = [first, ...rest];
-    const interfaces = this.#context.node.interfacesOf(pod);
-    for (const entry of entries) interfaces.set(entry.interface ?? '', entry);
-    return entries;
+    return entries[0]?.ips?.[0] ?? newPodAddress();
   }
 
   async #running(pod: Pod, key: string): Promise<void> {
@@ -222,7 +186,7 @@ class Kubelet {
     await this.#writeStatus(current, { phase: 'Running' }, 'True');
   }
 
-  async #writeStatus(pod: Pod, fields: Readonly<Record<string, unknown>>, ready: 'True' | 'False'): Promise<void> {
+  async #writeStatus(pod: Pod, values: Readonly<Record<string, unknown>>, ready: 'True' | 'False'): Promise<void> {
     const { namespace, name } = pod.metadata;
     const now = timestamp();
     const make = (type: string, status: string): Condition => ({
@@ -232,18 +196,26 @@ class Kubelet {
       lastTransitionTime: now,
     });
     let conditions = pod.status?.conditions ?? [];
-    for (const type of ['kubevirt.io/virtual-machine-unpaused', 'PodScheduled', 'Initialized']) {
+    const gates = items(pod.spec.readinessGates).flatMap((gate) => text(fields(gate).conditionType) ?? []);
+    for (const type of [...gates, 'PodScheduled', 'Initialized']) {
       if (!conditions.some((condition) => condition.type === type))
         conditions = withCondition(conditions, make(type, 'True'));
     }
     for (const type of ['ContainersReady', 'Ready']) conditions = withCondition(conditions, make(type, ready));
-    const compute = { name: 'compute', image: launcherImage, imageID: launcherImage, restartCount: 0 };
-    const containerStatuses = [
-      fields.phase === 'Succeeded'
-        ? { ...compute, ready: false, state: { terminated: { exitCode: 0, reason: 'Completed' } } }
-        : { ...compute, ready: true, started: true, state: { running: { startedAt: now } } },
-    ];
-    const patch = { status: { ...fields, conditions, containerStatuses, qosClass: 'Burstable' } };
+    const containers = items(pod.spec.containers).map(fields);
+    const ended = values.phase === 'Succeeded';
+    const containerStatuses = containers.map(({ name: container, image }) => ({
+      name: container,
+      image,
+      imageID: image,
+      restartCount: 0,
+      ready: !ended,
+      ...(ended
+        ? { state: { terminated: { exitCode: 0, reason: 'Completed' } } }
+        : { started: true, state: { running: { startedAt: now } } }),
+    }));
+    const asks = containers.some(({ resources }) => Object.keys(fields(resources)).length > 0);
+    const patch = { status: { ...values, conditions, containerStatuses, qosClass: asks ? 'Burstable' : 'BestEffort' } };
     const stored = await this.#cluster.mergePatch(pods, namespace, name, patch as never, { subresource: 'status' });
     this.#pods.observe(stored);
   }
@@ -267,10 +239,4 @@ function isReady(pod: Pod): boolean {
   return (
     pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true
   );
-}
-
-/** The networks annotation as Multus reads it when a pod starts; none where there is none. */
-function readNetworks(pod: Pod): ParsedNetworks {
-  const value = pod.metadata.annotations?.[networksAnnotation] ?? '';
-  return value === '' ? { ok: true, elements: [] } : parseNetworks(value, pod.metadata.namespace, 'multus');
 }

@@ -16,8 +16,14 @@ export class NodeState {
   readonly #listeners: ((podUid: string) => void)[] = [];
   readonly #onDomain: (domain: Domain) => void;
 
-  /** @param onDomain is told of each change of a domain: a real guest can be made to follow */
-  constructor(onDomain: (domain: Domain) => void = () => undefined) {
+  readonly #mtuOf: (network: string) => number | undefined;
+
+  /**
+   * @param mtuOf MTU that a network gives, by `namespace/name` of its NAD
+   * @param onDomain is told of each change of a domain: a real guest can be made to follow
+   */
+  constructor(mtuOf: (network: string) => number | undefined, onDomain: (domain: Domain) => void = () => undefined) {
+    this.#mtuOf = mtuOf;
     this.#onDomain = onDomain;
   }
 
@@ -41,9 +47,24 @@ export class NodeState {
   domainOf(pod: Pod, vmi: Vmi): Domain {
     const known = this.#domains.get(pod.metadata.uid);
     if (known !== undefined) return known;
-    const domain = launchDomain(writable(asItStarted(vmi)), podNetworksOf(pod, vmi));
+    const domain = launchDomain(writable(asItStarted(vmi)), this.networksOf(pod, vmi));
     this.#domains.set(pod.metadata.uid, domain);
     return domain;
+  }
+
+  /** How the NICs of a VMI look in its pod. A bridge NIC without a MAC of its own takes that of the pod's interface. */
+  networksOf(pod: Pod, vmi: Vmi): PodNetworks {
+    const entries = readPodNetworkStatus(pod.metadata.annotations);
+    const names = podInterfaceNames(vmi.spec.networks ?? [], entries);
+    const primary = entries.find((entry) => entry.default === true)?.interface;
+    const entryOf = (network: string): NetworkStatus | undefined =>
+      entries.find((entry) => entry.interface !== undefined && entry.interface === names.get(network));
+    return {
+      podInterface: (network) => names.get(network) ?? primary,
+      mac: (network) => vmi.status?.interfaces?.find((status) => status.name === network)?.mac ?? entryOf(network)?.mac,
+      // Plugins tell no MTU before CNI 1.1; KubeVirt asks the interface itself.
+      mtu: (network) => entryOf(network)?.mtu ?? this.#mtuOf(entryOf(network)?.name ?? ''),
+    };
   }
 
   setDomain(podUid: string, domain: Domain): void {
@@ -100,20 +121,6 @@ function asItStarted(vmi: Vmi): Vmi {
   return {
     ...vmi,
     spec: { ...vmi.spec, networks, domain: { ...vmi.spec.domain, devices: { ...devices, interfaces } } },
-  };
-}
-
-/** How the NICs of a VMI look in its pod. A bridge NIC without a MAC of its own takes that of the pod's interface. */
-export function podNetworksOf(pod: Pod, vmi: Vmi): PodNetworks {
-  const entries = readPodNetworkStatus(pod.metadata.annotations);
-  const names = podInterfaceNames(vmi.spec.networks ?? [], entries);
-  const primary = entries.find((entry) => entry.default === true)?.interface;
-  const entryOf = (network: string): NetworkStatus | undefined =>
-    entries.find((entry) => entry.interface !== undefined && entry.interface === names.get(network));
-  return {
-    podInterface: (network) => names.get(network) ?? primary,
-    mac: (network) => vmi.status?.interfaces?.find((status) => status.name === network)?.mac ?? entryOf(network)?.mac,
-    mtu: (network) => entryOf(network)?.mtu,
   };
 }
 

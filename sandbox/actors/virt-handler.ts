@@ -14,7 +14,6 @@ import { type Informer, keyOf } from './informer.ts';
 import { nodeAddresses } from './kubelet.ts';
 import { memoryOverhead } from './launcher-pod.ts';
 import { statusFromDomain, syncNics, toAttach, withHostDevices } from './launcher-sync.ts';
-import { podNetworksOf } from './node-state.ts';
 import {
   type Condition,
   equalJson,
@@ -161,7 +160,7 @@ class VirtHandler {
   /** Domain to spec, then status from domain. */
   async #syncRunning(key: string, vmi: Vmi, pod: Pod): Promise<void> {
     const domain = this.#context.node.domainOf(pod, vmi);
-    const networks = podNetworksOf(pod, vmi);
+    const networks = this.#context.node.networksOf(pod, vmi);
     const inPod = this.#interfaceCheck(pod, vmi);
     const missing = toAttach(vmi, domain).filter((nic) => !inPod(nic.name));
     for (const nic of missing) {
@@ -202,7 +201,7 @@ class VirtHandler {
   /** Whether the pod really has the interface, whatever network-status says. */
   #interfaceCheck(pod: Pod, vmi: Vmi): (network: string) => boolean {
     const present = this.#context.node.interfacesOf(pod);
-    const networks = podNetworksOf(pod, vmi);
+    const networks = this.#context.node.networksOf(pod, vmi);
     return (network) => present.has(networks.podInterface?.(network) ?? '');
   }
 
@@ -260,7 +259,7 @@ class VirtHandler {
   async #complete(vmi: Vmi, source: Pod, target: Pod, state: MigrationState): Promise<void> {
     const { node } = this.#context;
     const domain = node.domainOf(source, vmi);
-    const moved = withHostDevices(vmi, domain, podNetworksOf(target, vmi), this.#interfaceCheck(target, vmi));
+    const moved = withHostDevices(vmi, domain, node.networksOf(target, vmi), this.#interfaceCheck(target, vmi));
     const targetNode = state.targetNode ?? '';
     const metadata = { ...vmi.metadata, labels: { ...vmi.metadata.labels, [labels.nodeName]: targetNode } };
     await this.#update(

@@ -41,7 +41,7 @@ export function plant(store: Pick<Store, 'seed'>, seeds: Iterable<Seed>): number
   return planted;
 }
 
-const demoNamespace = 'demo';
+export const demoNamespace = 'demo';
 
 /** PCIe root ports that the demonstration's database VM starts with. */
 export const demoDatabasePorts = 24;

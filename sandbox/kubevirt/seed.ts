@@ -379,16 +379,16 @@ function digest(seed: string): string {
   return createHash('sha256').update(seed).digest('hex');
 }
 
-function uid(seed: string): string {
+export function uid(seed: string): string {
   const hash = digest(seed);
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-4${hash.slice(13, 16)}-a${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
-function mac(seed: string): string {
+export function mac(seed: string): string {
   return `02:${digest(seed).slice(0, 10).match(/../g)?.join(':')}`;
 }
 
-function podAddress(seed: string): string {
+export function podAddress(seed: string): string {
   const hash = digest(`address ${seed}`);
   return `10.244.${Number.parseInt(hash.slice(0, 2), 16)}.${2 + (Number.parseInt(hash.slice(2, 4), 16) % 250)}`;
 }
