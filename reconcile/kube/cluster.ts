@@ -71,6 +71,15 @@ export interface ExecTarget {
   readonly container: string;
 }
 
+export interface ExecOptions {
+  readonly timeoutMs?: number;
+  /**
+   * For the command's standard input. Only API servers from Kubernetes 1.30 on can close it afterwards, so the command has
+   * to know by itself when it has read enough.
+   */
+  readonly stdin?: string;
+}
+
 export interface ExecResult {
   readonly stdout: string;
   readonly stderr: string;
@@ -136,7 +145,7 @@ export interface Cluster {
   /** GET of a path that is no object: `/version`, `/openapi/v3`, discovery. */
   raw(path: string): Promise<unknown>;
   /** Runs an argument array in a container, without a shell; throws `cluster/exec` where it can't be started. */
-  exec(target: ExecTarget, command: readonly string[], options?: { readonly timeoutMs?: number }): Promise<ExecResult>;
+  exec(target: ExecTarget, command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
   /** Ends kept-alive connections and watches. */
   close(): Promise<void>;
 }

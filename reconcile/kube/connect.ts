@@ -5,6 +5,7 @@ import type { Json } from '../vocabulary.ts';
 import { configuredAccess, directAccess } from './access.ts';
 import type {
   Cluster,
+  ExecOptions,
   ExecResult,
   ExecTarget,
   KubeObject,
@@ -313,15 +314,12 @@ class HttpCluster implements Cluster {
     });
   }
 
-  async exec(
-    target: ExecTarget,
-    command: readonly string[],
-    options: { readonly timeoutMs?: number } = {},
-  ): Promise<ExecResult> {
-    return await execInContainer(this.#transport, target, command, {
+  async exec(target: ExecTarget, command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const limits = {
       timeoutMs: options.timeoutMs ?? this.#settings.execTimeoutMs,
       maxOutputBytes: this.#settings.maxExecBytes,
-    });
+    };
+    return await execInContainer(this.#transport, target, command, limits, options.stdin);
   }
 
   async close(): Promise<void> {

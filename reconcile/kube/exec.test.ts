@@ -26,6 +26,19 @@ function frame(opcode: number, payload: Buffer, final = true): Buffer {
   return Buffer.concat([head, payload]);
 }
 
+/** The short frames that a client sent. */
+function unmasked(bytes: Buffer): { channel: number; text: string }[] {
+  const frames: { channel: number; text: string }[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt8(at + 1) & 0x7f;
+    const key = bytes.subarray(at + 2, at + 6);
+    const data = bytes.subarray(at + 6, at + 6 + length).map((byte, index) => byte ^ (key[index % 4] ?? 0));
+    frames.push({ channel: data[0] ?? -1, text: Buffer.from(data.subarray(1)).toString() });
+    at += 6 + length;
+  }
+  return frames;
+}
+
 function channel(number: number, text: string): Buffer {
   return frame(2, Buffer.concat([Buffer.from([number]), Buffer.from(text)]));
 }
@@ -120,6 +133,25 @@ test('a failed command has its exit code', async () => {
     socket.write(close);
   });
   assert.deepEqual(await run(), { stdout: '', stderr: 'error: failed to get domain', exitCode: 3 });
+});
+
+test('standard input is sent at once, and closed', async () => {
+  const { cluster, asked } = await serve((socket) => {
+    const frames: { channel: number; text: string }[] = [];
+    socket.on('data', (bytes: Buffer) => {
+      frames.push(...unmasked(bytes));
+      if (frames.some(({ channel: number }) => number === 255)) {
+        socket.write(Buffer.concat([channel(1, JSON.stringify(frames)), success, close]));
+      }
+    });
+  });
+  const target = { namespace: 'prod', pod: 'launcher', container: 'compute' };
+  const { stdout } = await cluster.exec(target, ['dd'], { stdin: '<interface/>' });
+  assert.deepEqual(JSON.parse(stdout), [
+    { channel: 0, text: '<interface/>' },
+    { channel: 255, text: '\0' },
+  ]);
+  assert.match(asked[0]?.url ?? '', /&stdin=true&/);
 });
 
 test('no close frame after the status is no fault', async () => {

@@ -18,6 +18,7 @@ export interface ExecLimits {
 }
 
 const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
+const channels = { stdin: 0, close: 255 } as const;
 const maxRefusalBytes = 65_536;
 
 /**
@@ -30,10 +31,12 @@ export async function execInContainer(
   target: ExecTarget,
   command: readonly string[],
   limits: ExecLimits,
+  stdin?: string,
 ): Promise<ExecResult> {
   const query = new URLSearchParams();
   for (const argument of command) query.append('command', argument);
   query.append('container', target.container);
+  if (stdin !== undefined) query.append('stdin', 'true');
   query.append('stdout', 'true');
   query.append('stderr', 'true');
   const call: Call = {
@@ -48,7 +51,7 @@ export async function execInContainer(
   };
   const place = `${target.namespace}/${target.pod}, container ${target.container}`;
   try {
-    const conversation = await transport.repeat(call, () => open(transport, call, limits));
+    const conversation = await transport.repeat(call, () => open(transport, call, limits, stdin));
     return await conversation.ended;
   } catch (error) {
     throw refusal(error, place);
@@ -65,7 +68,12 @@ function refusal(error: unknown, place: string): unknown {
   return new PatchpanelError('cluster/exec', `${place}: ${failure.message}`, { cause: failure });
 }
 
-async function open(transport: Transport, call: Call, limits: ExecLimits): Promise<Attempt<Conversation>> {
+async function open(
+  transport: Transport,
+  call: Call,
+  limits: ExecLimits,
+  stdin: string | undefined,
+): Promise<Attempt<Conversation>> {
   const { agent, headers, path } = await transport.envelope(call);
   const { protocol, host } = transport.access.server;
   const socket = new WebSocket(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`, protocols, {
@@ -77,7 +85,10 @@ async function open(transport: Transport, call: Call, limits: ExecLimits): Promi
   });
   const conversation = new Conversation(socket, limits, transport.closing);
   return await new Promise((resolve, reject) => {
-    socket.once('open', () => resolve({ kind: 'done', value: conversation }));
+    socket.once('open', () => {
+      if (stdin !== undefined) feed(socket, stdin);
+      resolve({ kind: 'done', value: conversation });
+    });
     // After the handshake the conversation takes care of errors, and this promise is long resolved.
     socket.once('error', (error) => {
       // Without a system code it is ws itself that found fault with the handshake, or lost its patience.
@@ -93,6 +104,12 @@ async function open(transport: Transport, call: Call, limits: ExecLimits): Promi
         .finally(() => request.destroy());
     });
   });
+}
+
+/** Sends all of standard input, and closes it where the protocol has a word for that. */
+function feed(socket: WebSocket, text: string): void {
+  socket.send(Buffer.concat([Buffer.from([channels.stdin]), Buffer.from(text)]));
+  if (socket.protocol === protocols[0]) socket.send(Buffer.from([channels.close, channels.stdin]));
 }
 
 /** What a server says on the channels of one exec, until it is over. */
