@@ -348,10 +348,17 @@ export const errorTable = {
     when: 'A layer did not come to agree with a change in time.',
     remedy: 'The message names the layer and the last reason; once that is mended, running again goes on from there.',
   },
+  'apply/not-attached': {
+    exit: partlyFailed,
+    retryable: false,
+    when: 'libvirt in a pod, or the network namespace of the pod, refused a NIC of a domain.',
+    remedy:
+      'Mend what the message names, such as ports that ran out or a tap that another holds, then run again; what was begun was taken back, unless the message says otherwise.',
+  },
   'apply/not-plugged': {
     exit: partlyFailed,
     retryable: true,
-    when: 'The node reported that it could not plug a NIC into the pod.',
+    when: 'The node reported that it could not plug a NIC into the pod, or take one out of it.',
     remedy: 'Mend what the report says, such as the CNI config or its bridge on that node, then run again.',
   },
   'apply/refused': {

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LiveDomain, parseDomain } from '../../reconcile/systems/libvirt-domain.ts';
 import { type NicDevice, nicDeviceXml } from '../../templates/device-xml.ts';
@@ -172,6 +173,19 @@ export class Lab {
       ip('tuntap', 'add', 'dev', name, 'mode', 'tap');
     }
     ip('link', 'set', 'dev', name, 'mtu', String(mtu), 'up');
+  }
+
+  /** Runs a command in the lab's namespaces, as exec does in a container. */
+  async exec(command: readonly string[], stdin = ''): Promise<VirshResult> {
+    const process = spawn('nsenter', this.#inside(...command), { stdio: ['pipe', 'pipe', 'pipe'] });
+    process.stdin.on('error', () => {});
+    process.stdin.end(stdin);
+    const [stdout, stderr, exitCode] = await Promise.all([
+      text(process.stdout),
+      text(process.stderr),
+      exit(process).then(() => process.exitCode ?? 1),
+    ]);
+    return { exitCode, stdout, stderr };
   }
 
   /** Plugs a NIC in, and makes its tap. */
