@@ -106,7 +106,7 @@ const refusals: readonly [string, readonly Link[], string, RegExp][] = [
   ['macvlan', [{ ...pod, kind: 'macvlan', mode: 'bridge' }], 'unfit', /is a macvlan/],
   ['port of another bridge', [{ ...pod, master: 'br0' }], 'foreign', /port of the bridge br0/],
   ['tap of another bridge', [pod, link(tap, { kind: 'tun', master: 'br0' })], 'foreign', /port of the bridge br0/],
-  ['tap that is held', [pod, link(tap, { kind: 'tun' })], 'busy', /held by another process/],
+  ['tap that is held', [pod, link(tap, { kind: 'tun' })], 'busy', /held by another program/],
   ['no tap', [pod, link(tap, { kind: 'veth' })], 'foreign', /is no tap/],
   ['no bridge', [pod, link(bridge, { kind: 'veth' })], 'foreign', /is no bridge/],
   [

@@ -28,7 +28,7 @@ export interface WiringStep {
 
 export type WiringPlan =
   | { readonly kind: 'steps'; readonly steps: readonly WiringStep[] }
-  /** `busy`: the tap is held by another process. */
+  /** `busy`: the tap is held by another program. */
   | { readonly kind: 'refused'; readonly why: 'missing' | 'unfit' | 'foreign' | 'busy'; readonly reason: string };
 
 /** What a pod interface was like before a guest got it. */
@@ -203,7 +203,7 @@ function tapFault(links: readonly Link[], { bridge, tap }: Wiring, attached: boo
   if (link.kind !== 'tun') return refused('foreign', `${tap} is there and is no tap`);
   if (link.master !== undefined && link.master !== bridge)
     return refused('foreign', `${tap} is a port of the bridge ${link.master}`);
-  if (link.up && link.carrier && !attached) return refused('busy', `${tap} is held by another process`);
+  if (link.up && link.carrier && !attached) return refused('busy', `${tap} is held by another program`);
   return undefined;
 }
 

@@ -1,8 +1,8 @@
 /** NICs of a real guest on interfaces of a network namespace that stands for its pod: wired, cut off anywhere, and taken back. */
 import assert from 'node:assert/strict';
-import { Container } from '../../reconcile/live/container.ts';
-import { attachNic, detachNic, type GuestNic, type Patience } from '../../reconcile/apply/guest-nic.ts';
+import { attachNic, detachNic, type GuestNic, linkNic, type Patience } from '../../reconcile/apply/guest-nic.ts';
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
+import { Container } from '../../reconcile/live/container.ts';
 import { wiringOf } from '../../reconcile/systems/guest-wiring.ts';
 import { parseLinks } from '../../reconcile/systems/ip-links.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
@@ -122,9 +122,15 @@ test('attached with MAC and MTU of the pod interface, detached, and all as it wa
     const again = containerOf(lab, 'whole');
     assert.deepEqual(await attachNic(again.container, blue, patience(), () => {}), { kind: 'done' });
     assert.equal(again.ran(), 2, 'a second time it only looks');
+    for (const state of ['down', 'up'] as const) {
+      assert.deepEqual(await linkNic(container, { name: 'blue', state }, patience(), () => {}), { kind: 'done' });
+      assert.equal((await lab.domain('whole')).nics[0]?.linkState, state);
+    }
     assert.deepEqual(await detachNic(container, blue, patience(), () => {}), { kind: 'done' });
     assert.deepEqual(await shown(lab), before);
     assert.deepEqual(await detachNic(container, blue, patience(), () => {}), { kind: 'done' });
+    const gone = await linkNic(container, { name: 'blue', state: 'up' }, patience(), () => {});
+    assert.ok(gone.kind === 'failed' && gone.code === 'apply/not-attached');
   });
 });
 
@@ -215,7 +221,7 @@ test('a tap that another domain holds: refused, and it stays', async (lab) => {
         const before = await shown(lab);
         const result = await attachNic(containerOf(lab, 'second').container, blue, patience(), () => {});
         assert.ok(result.kind === 'failed' && result.undone === true);
-        assert.match(result.reason, state === 'up' ? /held by another process/ : /Device or resource busy/);
+        assert.match(result.reason, state === 'up' ? /held by another program/ : /Device or resource busy/);
         // One that is down looks free, so that its MTU was set by then.
         const kept = (links: readonly object[]): object[] => links.map((link) => ({ ...link, up: true, mtu: 0 }));
         assert.deepEqual(kept(await shown(lab)), kept(before));
@@ -265,12 +271,10 @@ test('libvirtd away for a while is waited for', async (lab) => {
     const blue = nic('blue');
     await plugInterface(lab, blue.wiring);
     await lab.killDaemon();
-    let told = '';
-    const attached = attachNic(containerOf(lab, 'away').container, blue, patience(), (reason) => {
-      told = reason;
-    });
+    const told = Promise.withResolvers<string>();
+    const attached = attachNic(containerOf(lab, 'away').container, blue, patience(), told.resolve);
+    assert.match(await told.promise, /failed to connect/);
     await lab.startDaemon();
     assert.deepEqual(await attached, { kind: 'done' });
-    assert.match(told, /failed to connect/);
   });
 });
