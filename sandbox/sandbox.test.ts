@@ -15,6 +15,7 @@ import {
   virtualMachines,
 } from '../reconcile/kube/resources.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
+import { bridgeNetwork, machine } from '../test/manifests.ts';
 import type { Pod, Vmi } from './actors/objects.ts';
 import { infoSources, readPodNetworkStatus } from './actors/pod-networks.ts';
 import { sleep } from './actors/sleep.ts';
@@ -68,9 +69,13 @@ const inGuest = 'domain guest-agent multus-status';
 /** A running VM and networks to plug it into. */
 async function prepare(sandbox: AssembledSandbox): Promise<void> {
   for (const nad of ['red-net', 'blue-net']) {
-    sandbox.api.store.seed('k8s.cni.cncf.io', 'network-attachment-definitions', networkNamed(nad));
+    sandbox.api.store.seed(
+      'k8s.cni.cncf.io',
+      'network-attachment-definitions',
+      bridgeNetwork({ name: nad, namespace }),
+    );
   }
-  await sandbox.admin.create(virtualMachines, machine(name));
+  await sandbox.admin.create(virtualMachines, machine({ name, namespace }));
   await until(() => conditionOf(sandbox, 'Ready') === 'True', 'the VM is ready');
 }
 
@@ -93,38 +98,6 @@ async function plug(sandbox: AssembledSandbox, ...nics: readonly string[]): Prom
 async function unplug(sandbox: AssembledSandbox, index: number): Promise<void> {
   const path = `/spec/template/spec/domain/devices/interfaces/${index}/state`;
   await sandbox.admin.jsonPatch(virtualMachines, namespace, name, [{ op: 'add', path, value: 'absent' }]);
-}
-
-function networkNamed(nad: string): KubeObject {
-  const config = JSON.stringify({ cniVersion: '1.0.0', name: nad, type: 'bridge', bridge: 'br1', ipam: {} });
-  return {
-    apiVersion: 'k8s.cni.cncf.io/v1',
-    kind: 'NetworkAttachmentDefinition',
-    metadata: { name: nad, namespace },
-    spec: { config },
-  };
-}
-
-function machine(vm: string): KubeObject {
-  const devices = {
-    disks: [{ name: 'root', disk: { bus: 'virtio' } }],
-    interfaces: [{ name: 'default', masquerade: {} }],
-  };
-  return {
-    apiVersion: 'kubevirt.io/v1',
-    kind: 'VirtualMachine',
-    metadata: { name: vm, namespace },
-    spec: {
-      runStrategy: 'Always',
-      template: {
-        spec: {
-          domain: { memory: { guest: '1Gi' }, devices },
-          networks: [{ name: 'default', pod: {} }],
-          volumes: [{ name: 'root', containerDisk: { image: 'registry.example/disk' } }],
-        },
-      },
-    },
-  };
 }
 
 describe('the sandbox', { concurrency: 4 }, () => {
@@ -162,7 +135,7 @@ describe('the sandbox', { concurrency: 4 }, () => {
   it('creates the manifests of a folder, networks before VMs', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sandbox-'));
     try {
-      const vm = machine('loaded');
+      const vm = machine({ name: 'loaded', namespace });
       await writeFile(
         join(folder, 'a-vm.json'),
         JSON.stringify({ ...vm, metadata: { name: 'loaded', namespace: 'new' } }),
@@ -227,7 +200,11 @@ describe('the sandbox', { concurrency: 4 }, () => {
   it('plugs a pod that is no VM by its annotation, make before break', async () => {
     await withSandbox({}, async (sandbox) => {
       for (const nad of ['red-net', 'blue-net']) {
-        sandbox.api.store.seed('k8s.cni.cncf.io', 'network-attachment-definitions', networkNamed(nad));
+        sandbox.api.store.seed(
+          'k8s.cni.cncf.io',
+          'network-attachment-definitions',
+          bridgeNetwork({ name: nad, namespace }),
+        );
       }
       const pod = (): Pod | undefined => sandbox.api.store.get('', 'pods', namespace, 'plain') as Pod | undefined;
       const interfaces = (): readonly string[] =>

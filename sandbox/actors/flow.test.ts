@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
-import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import { networkAttachmentDefinitions, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
 import { networksAnnotation } from '../../reconcile/systems/multus-networks.ts';
+import { bridgeNetwork, machine } from '../../test/manifests.ts';
 import { recordings } from '../../test/recordings.ts';
 import { assembleSandbox } from '../sandbox.ts';
 import { answerDifferences, differences } from './flow-compare.ts';
@@ -106,7 +106,7 @@ test('one network serves two NICs, and one of them leaves without the other', as
     };
     const sources = (name: string): readonly string[] =>
       infoSources(vmi()?.status?.interfaces?.find((status) => status.name === name));
-    await admin.create(networkAttachmentDefinitions, nad('shared', namespace));
+    await admin.create(networkAttachmentDefinitions, bridgeNetwork({ name: 'shared', namespace }));
     await admin.create(virtualMachines, machine(place));
     await until(() => vmi()?.status?.phase === 'Running');
     const nics = ['left', 'right'].flatMap((name) => [
@@ -148,36 +148,4 @@ async function until(condition: () => boolean): Promise<void> {
     assert.ok(performance.now() < deadline, `in vain: ${condition}`);
     await sleep(5);
   }
-}
-
-function nad(name: string, namespace: string): KubeObject {
-  const config = JSON.stringify({ cniVersion: '1.0.0', name, type: 'bridge', bridge: 'br1', ipam: {} });
-  return {
-    apiVersion: 'k8s.cni.cncf.io/v1',
-    kind: 'NetworkAttachmentDefinition',
-    metadata: { name, namespace },
-    spec: { config },
-  };
-}
-
-function machine(metadata: { readonly name: string; readonly namespace: string }): KubeObject {
-  const devices = {
-    disks: [{ name: 'root', disk: { bus: 'virtio' } }],
-    interfaces: [{ name: 'default', masquerade: {} }],
-  };
-  return {
-    apiVersion: 'kubevirt.io/v1',
-    kind: 'VirtualMachine',
-    metadata,
-    spec: {
-      runStrategy: 'Always',
-      template: {
-        spec: {
-          domain: { memory: { guest: '1Gi' }, devices },
-          networks: [{ name: 'default', pod: {} }],
-          volumes: [{ name: 'root', containerDisk: { image: 'registry.example/disk' } }],
-        },
-      },
-    },
-  };
 }
