@@ -8,7 +8,7 @@ import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
 import { cliPage } from './generators/cli-page.ts';
 import { plainManifest, pushJob } from './generators/deploy-files.ts';
 import { errorsPage } from './generators/errors-page.ts';
-import { baseRbac, execRbac, namespaceRbac, restartRbac } from './generators/rbac-manifests.ts';
+import { baseRbac, execRbac, namespaceRbac, restartRbac, sidecarRbac } from './generators/rbac-manifests.ts';
 import { rbacPage } from './generators/rbac-page.ts';
 
 interface GeneratedFile {
@@ -24,6 +24,7 @@ const files: readonly GeneratedFile[] = [
   { path: 'examples/deploy/base/rbac.yaml', content: baseRbac },
   { path: 'examples/deploy/overlays/with-exec/rbac.yaml', content: execRbac },
   { path: 'examples/deploy/overlays/with-restart/rbac.yaml', content: restartRbac },
+  { path: 'examples/deploy/overlays/with-sidecar/rbac.yaml', content: sidecarRbac },
   { path: 'examples/deploy/overlays/single-namespace/rbac.yaml', content: namespaceRbac },
   // After the files that it is made of.
   { path: 'examples/deploy/patchpanel.yaml', content: plainManifest },

@@ -1,8 +1,9 @@
 /** A declared number of PCIe ports on the sandbox, by the command line: written, restarted for, and there. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
 import type { KubeObject } from '../reconcile/kube/cluster.ts';
-import { virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
+import { configMaps, virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
 import { fields } from '../reconcile/systems/json-shape.ts';
 import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
 import { countPorts } from '../reconcile/systems/libvirt-ports.ts';
@@ -19,6 +20,7 @@ import { CliStage } from './cli-stage.ts';
 import type { VmsPlan } from './plan-cases.ts';
 
 const slotCount = 'kubevirt.io/pci-interface-slot-count';
+const hookSidecars = 'hooks.kubevirt.io/hookSidecars';
 const settings = 'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nspec:\n  restart: stage\n';
 
 async function declare(
@@ -152,6 +154,95 @@ suite('by the slot count', () => {
     const disk = foretold.find(({ device }) => device === 'disk vda');
     assert.equal(devices.find(({ label }) => label === 'disk vda')?.address.bus, disk?.to);
     assert.deepEqual((await planOf(stage, path, 0)).targets, []);
+  });
+});
+
+suite('by a hook sidecar', () => {
+  let stage: CliStage;
+  before(async () => {
+    stage = await CliStage.start();
+    const path = { group: 'kubevirt.io', version: 'v1', plural: 'kubevirts', kind: 'KubeVirt' };
+    const [kubevirt] = (await stage.sandbox.admin.list(path, {}, (object) => object)).items;
+    const { namespace, name = '' } = kubevirt?.metadata ?? {};
+    const configuration = { developerConfiguration: { featureGates: ['Sidecar'] } };
+    await stage.sandbox.admin.mergePatch(path, namespace, name, { spec: { configuration } });
+    const status = { observedKubeVirtVersion: 'v1.5.2' };
+    await stage.sandbox.admin.mergePatch(path, namespace, name, { status }, { subresource: 'status' });
+    stage.requests();
+  });
+  after(() => stage.stop());
+
+  const configMap = () => stage.sandbox.admin.get(configMaps, 'demo', 'web-0-root-ports');
+
+  test('a ConfigMap of the VM, a script that works, and the sidecars of others', async () => {
+    const smbios = { image: 'registry.example.com/smbios:1', args: ['--version', 'v1alpha2'] };
+    const path = await declare(stage, 'hook', 'web-0');
+    const mark = { template: { metadata: { annotations: { [hookSidecars]: JSON.stringify([smbios]) } } } };
+    await stage.sandbox.admin.mergePatch(virtualMachines, 'demo', 'web-0', { spec: mark });
+    const text = (await stage.expect(2, ['plan', path])).stdout;
+    assert.match(
+      text,
+      /~ set hooks\.kubevirt\.io\/hookSidecars to a script for 24 ports in the template \(takes effect at the next re/,
+    );
+    stage.requests();
+    await stage.expect(0, ['apply', path]);
+    const asked = stage.requests();
+    const verbs = asked.filter(({ resource }) => resource === 'configmaps').map(({ verb }) => verb);
+    assert.deepEqual(verbs, ['get', 'create'], 'the rights of the role for sidecars');
+    const writes = asked.filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec');
+    assert.deepEqual(
+      writes.map(({ method, resource, path: to }) => `${method} ${resource} ${to}`),
+      [
+        'POST configmaps /api/v1/namespaces/demo/configmaps',
+        'PATCH virtualmachines /apis/kubevirt.io/v1/namespaces/demo/virtualmachines/web-0',
+      ],
+    );
+    const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', 'web-0');
+    const written = await configMap();
+    assert.deepEqual(written?.metadata.ownerReferences, [
+      { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', name: 'web-0', uid: vm?.metadata.uid },
+    ]);
+    assert.equal(written?.metadata.labels?.['app.kubernetes.io/managed-by'], 'patchpanel');
+    const sidecars = JSON.parse(String(fields((await template(stage, 'web-0')).annotations)[hookSidecars]));
+    assert.deepEqual(sidecars[0], smbios);
+    const { name, key, hookPath } = fields(fields(sidecars[1]).configMap);
+    assert.deepEqual([name, hookPath, sidecars.length], ['web-0-root-ports', '/usr/bin/onDefineDomain', 2]);
+    const script = join(stage.folder, 'onDefineDomain');
+    await writeFile(script, String(fields(written?.data)[String(key)]), { mode: 0o755 });
+    const xml = await stage.domainXml('web-0');
+    const hooked = execFileSync(script, ['--vmi', '{}', '--domain', xml], { encoding: 'utf8' });
+    assert.equal(countPorts(parseDomain(hooked)).ports.length, 24);
+
+    const waiting = await planOf(stage, path, 0);
+    assert.deepEqual(waiting.targets[0]?.actions, []);
+    await restart(stage, 'web-0');
+    assert.equal(await rootPorts(stage, 'web-0'), 24);
+    assert.deepEqual((await planOf(stage, path, 0)).targets, []);
+  });
+
+  test('the ConfigMap of somebody else is left alone, one of ours is mended and keeps its keys', async () => {
+    const path = await declare(stage, 'foreign', 'web-1');
+    const name = 'web-1-root-ports';
+    const metadata = { name, namespace: 'demo' };
+    await stage.sandbox.admin.create(configMaps, { metadata, data: { mine: 'x' } });
+    const refused = (await stage.expect(5, ['apply', path])).stdout;
+    assert.match(refused, /the ConfigMap demo\/web-1-root-ports does not belong to this VM/);
+    assert.equal(fields((await template(stage, 'web-1')).annotations)[hookSidecars], undefined);
+    const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', 'web-1');
+    const owner = { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', name: 'web-1', uid: vm?.metadata.uid ?? '' };
+    await stage.sandbox.admin.mergePatch(configMaps, 'demo', name, { metadata: { ownerReferences: [owner] } });
+    await stage.expect(0, ['apply', path]);
+    const found = await stage.sandbox.admin.get(configMaps, 'demo', name);
+    assert.deepEqual(Object.keys(fields(found?.data)).sort(), ['mine', 'root-ports-24.sh']);
+  });
+
+  test('an annotation that is no list is not written over', async () => {
+    const path = await declare(stage, 'odd', 'db-0', true);
+    await writeFile(join(path, 'db-0.yaml'), (await readFile(join(path, 'db-0.yaml'), 'utf8')).replace('24', '60'));
+    const mark = { template: { metadata: { annotations: { [hookSidecars]: '{}' } } } };
+    await stage.sandbox.admin.mergePatch(virtualMachines, 'demo', 'db-0', { spec: mark });
+    const refused = (await stage.expect(5, ['apply', path])).stdout;
+    assert.match(refused, /hooks\.kubevirt\.io\/hookSidecars is no list of sidecars/);
   });
 });
 

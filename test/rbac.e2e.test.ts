@@ -93,6 +93,13 @@ test('restart is a role apart, for apply alone', async () => {
   assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines', right]);
 });
 
+test('so are the ConfigMaps of hook sidecars', () => {
+  const withSidecar = [...base, ...readManifests('overlays/with-sidecar/rbac.yaml')];
+  const rights = ['create', 'get', 'patch'].map((verb) => `${verb} core configmaps`);
+  assert.deepEqual(granted('patchpanel-plan', withSidecar), granted('patchpanel-plan'));
+  assert.deepEqual(granted('patchpanel-apply', withSidecar), [...granted('patchpanel-apply'), ...rights].sort());
+});
+
 test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
   const exec = ['create core pods/exec', 'get core pods/exec'];
   assert.deepEqual(granted('patchpanel-plan', withExec), granted('patchpanel-plan'));
@@ -108,7 +115,7 @@ test('exec is a role apart, for apply alone, and the same rights hold in one nam
 
 test('a permission that patchpanel can do without is told from one that it can not', () => {
   for (const { resource, verbs, without } of permissions) {
-    if (verbs.exec !== undefined || verbs.restart !== undefined) assert.ok(without !== undefined, resource);
+    if (verbs.exec ?? verbs.restart ?? verbs.sidecar) assert.ok(without !== undefined, resource);
     if (verbs.apply?.includes('patch')) assert.equal(without, undefined);
   }
 });

@@ -5,7 +5,7 @@
 import type { LivePod, LiveVm, SpecNic, StatusNic } from '../live/model.ts';
 import type { Action, PlannedAttachment, PortKnob } from '../plan/model.ts';
 import { podInterfaceName } from '../systems/kubevirt-names.ts';
-import { parseSlotCount } from '../systems/kubevirt-ports.ts';
+import { parseSlotCount, samePortKnobs } from '../systems/kubevirt-ports.ts';
 import { sameMac } from '../systems/mac.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import { type Layer, type LinkState, type ObjectName, objectKey } from '../vocabulary.ts';
@@ -168,7 +168,11 @@ function judge(goal: Goal, layer: WatchedLayer, live: LiveVm): Verdict {
 }
 
 function judgePorts({ knob, value }: Extract<Goal, { kind: 'ports' }>, { hardware }: LiveVm): Verdict {
-  const found = knob === 'field' ? hardware.declaredPorts : parseSlotCount(hardware.slotCount);
+  const found = {
+    field: hardware.declaredPorts,
+    'slot-count': parseSlotCount(hardware.slotCount),
+    sidecar: hardware.hookPorts,
+  }[knob];
   if (typeof found === 'number' && found >= value) return true;
   return `the template asks for ${found ?? 'no number'} of ports, not for ${value}`;
 }
@@ -180,8 +184,7 @@ function judgeRestarted(instance: string, layer: WatchedLayer, { vmi, pod, hardw
       if (vmi.uid === instance) return vmi.deleting ? 'the old instance is ending' : 'the old instance still runs';
       if (vmi.deleting) return 'the new instance is ending';
       if (vmi.phase !== 'Running') return `the new instance is ${vmi.phase}`;
-      if (vmi.hardware.slotCount !== hardware.slotCount) return 'the new instance has another slot count';
-      return vmi.hardware.declaredPorts === hardware.declaredPorts || 'the new instance has another number of ports';
+      return samePortKnobs(vmi.hardware, hardware) || 'the new instance asks for another number of ports';
     case 'pod':
       return (pod?.ready === true && !pod.deleting) || 'the new launcher pod is not ready';
     case 'domain': {

@@ -4,6 +4,7 @@ import type { Action } from '../plan/model.ts';
 import { fields, numeric, present, text } from '../systems/json-shape.ts';
 import { annotations, portCountField, portFieldPath, slotCountTopology } from '../systems/kubevirt-names.ts';
 import { parseSlotCount } from '../systems/kubevirt-ports.ts';
+import { hookPorts, rootPortHook, withHook } from '../systems/kubevirt-sidecar.ts';
 import type { Edit } from './patches.ts';
 
 type SetPorts = Extract<Action, { kind: 'set-ports' }>;
@@ -13,11 +14,28 @@ const metadataPath = '/spec/template/metadata';
 const annotationsPath = `${metadataPath}/annotations`;
 
 /**
- * Sets the knob, and for the slot count the topology version that KubeVirt pairs with it. A value that is as high
+ * Sets the knob, and for the slot count the topology version that KubeVirt pairs with it. The ConfigMap of a hook is written before. A value that is as high
  * already stays: it was set by a run before, or by somebody who wants more.
  */
 export function portEdit(action: SetPorts, vm: KubeObject): Edit {
-  return action.knob === 'field' ? fieldEdit(action.value, vm) : slotCountEdit(action.value, vm);
+  switch (action.knob) {
+    case 'field':
+      return fieldEdit(action.value, vm);
+    case 'slot-count':
+      return slotCountEdit(action.value, vm);
+    case 'sidecar':
+      return hookEdit(action.value, vm);
+    default:
+      return action.knob satisfies never;
+  }
+}
+
+function hookEdit(ports: number, vm: KubeObject): Edit {
+  const found = text(fields(fields(fields(fields(vm.spec).template).metadata).annotations)[annotations.hookSidecars]);
+  if ((hookPorts(found) ?? 0) >= ports) return { kind: 'done' };
+  const value = withHook(found, rootPortHook(vm.metadata, ports));
+  if (value === undefined) return refused(`${annotations.hookSidecars} is no list of sidecars`);
+  return annotate(vm, { [annotations.hookSidecars]: value });
 }
 
 function fieldEdit(value: number, vm: KubeObject): Edit {
@@ -40,10 +58,16 @@ function slotCountEdit(value: number, vm: KubeObject): Edit {
   if (number === 'invalid')
     return refused(`${annotations.pciSlotCount} is ${JSON.stringify(found)}, which is no number`);
   if (number !== undefined && number >= value) return { kind: 'done' };
-  const wanted = {
+  return annotate(vm, {
     [annotations.pciSlotCount]: String(value),
     [annotations.pciTopologyVersion]: slotCountTopology,
-  };
+  });
+}
+
+/** Sets annotations of the template. */
+function annotate(vm: KubeObject, wanted: Readonly<Record<string, string>>): Edit {
+  const template = fields(fields(vm.spec).template);
+  const marks = fields(template.metadata).annotations;
   // `add` below a map that is missing is refused, and a `test` with null passes where the key is missing.
   if (!present(template.metadata)) {
     return patch(vm, [

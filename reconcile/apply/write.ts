@@ -7,6 +7,7 @@ import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { editFor, type WrittenAction } from './patches.ts';
+import { writePortHook } from './port-hook.ts';
 
 export interface Written {
   /** False where nothing was left to write. */
@@ -48,6 +49,7 @@ export async function writeAction(
     if (edit.kind === 'refused') {
       throw new PatchpanelError('cluster/conflict', `VM ${objectKey(target)} changed meanwhile: ${edit.reason}`);
     }
+    if (action.kind === 'set-ports' && action.knob === 'sidecar') await writePortHook(cluster, vm, action.value);
     try {
       const written = await cluster.jsonPatch(virtualMachines, target.namespace, target.name, edit.operations);
       return { wrote: true, at: writtenAt(written) };

@@ -38,6 +38,13 @@ export const networkAttachmentDefinitions = {
 
 export const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod' } as const satisfies Resource;
 
+export const configMaps = {
+  group: '',
+  version: 'v1',
+  plural: 'configmaps',
+  kind: 'ConfigMap',
+} as const satisfies Resource;
+
 export const events = { group: '', version: 'v1', plural: 'events', kind: 'Event' } as const satisfies Resource;
 
 export const daemonSets = {

@@ -83,9 +83,10 @@ export type Action =
 
 /**
  * Where KubeVirt reads a number of ports: the template annotation `kubevirt.io/pci-interface-slot-count`, whose value
- * counts NIC slots, or the field `domain.devices.numberPciPorts` where the cluster's VMs have one.
+ * counts NIC slots, or the field `domain.devices.numberPciPorts` where the cluster's VMs have one. Where it reads neither, a
+ * hook sidecar adds them.
  */
-export type PortKnob = 'slot-count' | 'field';
+export type PortKnob = 'slot-count' | 'field' | 'sidecar';
 
 /** Why an action can't run. `code` is stable; docs/reference/blockers.md lists all. */
 export interface Blocker {

@@ -59,7 +59,7 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({
     ...base,
     kind: z.literal('set-ports'),
-    knob: z.enum(['slot-count', 'field']),
+    knob: z.enum(['slot-count', 'field', 'sidecar']),
     value: count,
     staged: z.boolean(),
   }),

@@ -20,10 +20,11 @@ import {
   parseSlotCount,
   portSchemes,
   rootPortsAtBoot,
+  runsHookScripts,
+  samePortKnobs,
   slotCountFor,
   supportsPcieHotplug,
 } from '../systems/kubevirt-ports.ts';
-import { rootPortHook } from '../systems/kubevirt-sidecar.ts';
 import { countPorts } from '../systems/libvirt-ports.ts';
 import type { Blocker, Note, PlanPortCount } from './model.ts';
 import type { SetPorts } from './order.ts';
@@ -83,9 +84,9 @@ export function portCountOutcome(context: VmContext, steps: readonly Step[]): Po
   }
   if (unwritten.afterRestart >= declared) return arriving(context, unwritten, held);
   const knob = findKnob(cluster, start, declared);
-  if (typeof knob === 'string') return held(sentence(knob, vm, declared));
+  if (typeof knob === 'string') return held(sentence(knob, vm));
   const write: SetPorts = { ...knob, staged: !isOff };
-  const setting = `${knobName(write)}: ${write.value}`;
+  const setting = settingWords(write);
   if (!isOff && context.restart === 'never') {
     return held(
       `Set restart: stage in the Settings object, apply, and restart ${vm.name}; or stop it and apply. That sets ${setting} in its template.`,
@@ -115,9 +116,7 @@ function arriving(
 /** An instance that was born with what the template asks for has as many ports as it gets, whatever the forecast says. */
 function hasNewKnob(vm: LiveVm): boolean {
   const born = activeVmi(vm)?.hardware;
-  return (
-    born !== undefined && (born.slotCount !== vm.hardware.slotCount || born.declaredPorts !== vm.hardware.declaredPorts)
-  );
+  return born !== undefined && !samePortKnobs(born, vm.hardware);
 }
 
 /** Windows takes a disk for a new one where its PCI address changed, and leaves it offline. */
@@ -163,14 +162,23 @@ function rootPortsOf(vm: LiveVm): number {
 /** The lower bound over all schemes that the launcher may follow. */
 function portsAt({ hardware, nics, schemes }: NextStart): number {
   const ports = Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, bootNics(nics), scheme)));
+  // Where a hook lists the ports libvirt adds no spare.
+  if (hardware.hookPorts !== undefined) return Math.max(ports - 1, hardware.hookPorts);
   return Math.max(ports, hardware.declaredPorts ?? 0);
 }
 
 function withKnob(hardware: PortFacts, write: SetPorts | undefined): PortFacts {
   if (write === undefined) return hardware;
-  return write.knob === 'field'
-    ? { ...hardware, declaredPorts: write.value }
-    : { ...hardware, slotCount: String(write.value) };
+  switch (write.knob) {
+    case 'field':
+      return { ...hardware, declaredPorts: write.value };
+    case 'slot-count':
+      return { ...hardware, slotCount: String(write.value) };
+    case 'sidecar':
+      return { ...hardware, hookPorts: write.value };
+    default:
+      return write.knob satisfies never;
+  }
 }
 
 function present(nics: readonly SpecNic[]): readonly BootNic[] {
@@ -213,7 +221,7 @@ function findKnob(
   cluster: ClusterFacts,
   start: NextStart,
   ports: number,
-): Pick<SetPorts, 'knob' | 'value'> | 'machine' | 'root-complex' | 'sidecar' | 'unknown-version' | 'old-version' {
+): Pick<SetPorts, 'knob' | 'value'> | 'machine' | 'root-complex' | 'unknown-version' | 'old-version' {
   if (!supportsPcieHotplug(start.hardware)) return 'machine';
   if (start.hardware.rootComplexAnnotation) return 'root-complex';
   if (cluster.portField === true) return { knob: 'field', value: ports };
@@ -221,29 +229,35 @@ function findKnob(
     const value = slotCountFor(start.hardware, bootNics(start.nics), ports);
     if (value !== undefined) return { knob: 'slot-count', value };
   }
-  if (cluster.sidecarGate === true) return 'sidecar';
+  if (cluster.sidecarGate === true && runsHookScripts(cluster.kubevirtVersion))
+    return { knob: 'sidecar', value: ports };
   return start.schemes.length > 1 ? 'unknown-version' : 'old-version';
 }
 
-function knobName({ knob }: SetPorts): string {
-  return knob === 'field' ? portFieldPath : annotations.pciSlotCount;
+function settingWords({ knob, value }: SetPorts): string {
+  switch (knob) {
+    case 'field':
+      return `${portFieldPath}: ${value}`;
+    case 'slot-count':
+      return `${annotations.pciSlotCount}: ${value}`;
+    case 'sidecar':
+      return `a hook sidecar for ${counted(value, 'port')} in ${annotations.hookSidecars}`;
+    default:
+      return knob satisfies never;
+  }
 }
 
-function sentence(missing: Exclude<ReturnType<typeof findKnob>, object>, vm: LiveVm, ports: number): string {
+function sentence(missing: Exclude<ReturnType<typeof findKnob>, object>, vm: LiveVm): string {
   const lower = 'or lower pciePorts';
   switch (missing) {
     case 'machine':
       return `KubeVirt gives PCIe ports to q35 and virt machines of amd64 and arm64 alone: change the machine of ${vm.name}, ${lower}.`;
     case 'root-complex':
       return `Its template has ${annotations.rootComplex}, which keeps every device off PCIe ports: remove that annotation and restart ${vm.name}, ${lower}.`;
-    case 'sidecar': {
-      const hook = rootPortHook(vm, ports);
-      return `Its KubeVirt has neither ${portFieldPath} nor reads ${annotations.pciSlotCount}, but runs hook sidecars. Make the ConfigMap ${vm.namespace}/${hook.configMap} with the key ${hook.key} of these lines: ${hook.lines.map((line) => `\`${line}\``).join(' and ')}; annotate the template of ${vm.name} with ${annotations.hookSidecars}: '${hook.annotation}'; restart it.`;
-    }
     case 'unknown-version':
       return `The version of KubeVirt is not known, so neither is what gives a VM more ports: let patchpanel list kubevirts, ${lower}.`;
     case 'old-version':
-      return `Its KubeVirt has no ${portFieldPath}, does not read ${annotations.pciSlotCount} (1.6.4, 1.7.2, 1.8 and later do), and the feature gate ${sidecarGate} is off: update KubeVirt or enable the gate, ${lower} until then.`;
+      return `Its KubeVirt has no ${portFieldPath}, does not read ${annotations.pciSlotCount} (1.6.4, 1.7.2, 1.8 and later do), and runs no hook sidecars for it (feature gate ${sidecarGate}, 1.3 and later): update KubeVirt or enable the gate, ${lower} until then.`;
     default:
       return missing satisfies never;
   }

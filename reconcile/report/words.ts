@@ -97,8 +97,9 @@ export function describeAction(action: PlanAction, vm: ObjectName): string {
       return `edit the template: ${parts.join('; ')}${action.staged ? ' (takes effect at the next restart)' : ''}`;
     }
     case 'set-ports': {
-      const where = action.knob === 'field' ? portFieldPath : annotations.pciSlotCount;
-      return `set ${where} to ${action.value} in the template (takes effect at the next ${action.staged ? 'restart' : 'start'})`;
+      const where = { field: portFieldPath, 'slot-count': annotations.pciSlotCount, sidecar: annotations.hookSidecars };
+      const value = action.knob === 'sidecar' ? `a script for ${action.value} ports` : action.value;
+      return `set ${where[action.knob]} to ${value} in the template (takes effect at the next ${action.staged ? 'restart' : 'start'})`;
     }
     case 'restart':
       return `restart ${vm.name} (only in a window: ${action.windows.map(windowWords).join('; ')})`;

@@ -2,6 +2,7 @@
 import { fields, items, numeric, present, text } from './json-shape.ts';
 import { annotations, portCountField } from './kubevirt-names.ts';
 import type { PortFacts } from './kubevirt-ports.ts';
+import { hookPorts } from './kubevirt-sidecar.ts';
 import { parseQuantity } from './quantity.ts';
 
 /**
@@ -23,6 +24,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
   const topologyVersion = text(marks[annotations.pciTopologyVersion]);
   const slotCount = text(marks[annotations.pciSlotCount]);
   const declaredPorts = numeric(devices[portCountField]);
+  const hooked = hookPorts(text(marks[annotations.hookSidecars]));
   return {
     virtioDisks: items(devices.disks).filter(isVirtioDisk).length,
     hostDevices: items(devices.hostDevices).length,
@@ -39,6 +41,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
     ...(topologyVersion === undefined ? {} : { topologyVersion }),
     ...(slotCount === undefined ? {} : { slotCount }),
     ...(declaredPorts === undefined ? {} : { declaredPorts }),
+    ...(hooked === undefined ? {} : { hookPorts: hooked }),
   };
 }
 

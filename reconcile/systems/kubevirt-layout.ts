@@ -46,8 +46,8 @@ export function bootBuses(
   const first = devices.indexOf(undefined);
   if (first < 0) return new Map(onPorts.map((key, index) => [key, index + 1]));
   // libvirt finds out that a bridge is needed at the first such device, numbers it right behind a port for it, and then
-  // places everything anew, the bridge before all devices.
-  const bridge = first + 2;
+  // places everything anew, the bridge before all devices. Ports that a hook lists have their numbers already.
+  const bridge = Math.max(first + 2, (facts.hookPorts ?? 0) + 1);
   return new Map(['bridge', ...onPorts].map((key, index) => [key, index + 1 < bridge ? index + 1 : index + 2]));
 }
 

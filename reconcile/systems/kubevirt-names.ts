@@ -110,6 +110,7 @@ export const annotations = {
   allowPodBridgeMigration: 'kubevirt.io/allow-pod-bridge-network-live-migration',
   /** VMI: the workload updater leaves it alone. */
   testMigrationAbortion: 'kubevirt.io/testWorkloadUpdateMigrationAbortion',
+  /** VM template, VMI: a JSON list of sidecars that may change the domain. */
   hookSidecars: 'hooks.kubevirt.io/hookSidecars',
 } as const;
 

@@ -31,6 +31,15 @@ export interface PortFacts {
   readonly slotCount?: string;
   /** `domain.devices.numberPciPorts`, of a KubeVirt that has the field. */
   readonly declaredPorts?: number;
+  /** Root ports that a hook sidecar of ours gives the domain. */
+  readonly hookPorts?: number;
+}
+
+/** Whether two ask for the same number of ports, by whatever knob. */
+export function samePortKnobs(one: PortFacts, other: PortFacts): boolean {
+  return (
+    one.slotCount === other.slotCount && one.declaredPorts === other.declaredPorts && one.hookPorts === other.hookPorts
+  );
 }
 
 /** How a launcher spreads the ports it reserves. */
@@ -118,17 +127,28 @@ function otherDevices(facts: PortFacts): number {
  * stand in an image reference, as in `launcherContainerImageVersion`.
  */
 export function portSchemes(launcherVersion?: string): readonly PortScheme[] {
-  const found = launcherVersion
-    ?.match(/v?(\d+)\.(\d+)\.(\d+)/g)
-    ?.at(-1)
-    ?.match(/(\d+)\.(\d+)\.(\d+)/);
-  if (!found) return ['v1', 'v2', 'v3'];
-  const [major, minor, patch] = found.slice(1).map(Number) as [number, number, number];
+  const version = versionOf(launcherVersion);
+  if (version === undefined) return ['v1', 'v2', 'v3'];
+  const [major, minor, patch] = version;
   if (major !== 1) return major < 1 ? ['v1'] : ['v3'];
   if (minor <= 5) return ['v1'];
   if (minor === 6) return [patch <= 3 ? 'v2' : 'v3'];
   if (minor === 7) return [patch <= 1 ? 'v2' : 'v3'];
   return ['v3'];
+}
+
+/** Whether KubeVirt of this version runs a script of a ConfigMap in a sidecar image of its own choice. */
+export function runsHookScripts(kubevirtVersion?: string): boolean {
+  const [major, minor] = versionOf(kubevirtVersion) ?? [0, 0];
+  return major > 1 || (major === 1 && minor >= 3);
+}
+
+function versionOf(text: string | undefined): readonly [major: number, minor: number, patch: number] | undefined {
+  const found = text
+    ?.match(/v?(\d+)\.(\d+)\.(\d+)/g)
+    ?.at(-1)
+    ?.match(/(\d+)\.(\d+)\.(\d+)/);
+  return found ? (found.slice(1).map(Number) as [number, number, number]) : undefined;
 }
 
 /** A forecast: `expected` where one launcher version is known, and the bounds within which the truth lies. */

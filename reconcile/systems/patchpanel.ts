@@ -8,3 +8,6 @@ export const sharedOwnershipAnnotation = 'patchpanel.dev/shared-ownership';
 
 /** `fieldManager` of every write. */
 export const fieldManager = 'patchpanel';
+
+/** Label of objects that patchpanel made. */
+export const managedBy = { 'app.kubernetes.io/managed-by': 'patchpanel' } as const;

@@ -65,7 +65,9 @@ export function launchDomain(vmi: KubeObject, options: LaunchOptions = {}): Doma
     return defineDomain({ ...definition, devices: onRootBus(devices) });
   const placed = placeDevices(devices).filter((device) => !isPlaceholder(device));
   const lastPort = placed.findLastIndex((device) => device.kind === 'pci');
-  const extra = extraPorts(placed, layout.extra);
+  // Where a hook lists the ports libvirt adds no spare: the last one counts towards them.
+  const hooked = Math.max(0, (facts.hookPorts ?? 0) - placed.filter(isRootPort).length);
+  const extra = extraPorts(placed, Math.max(layout.extra, hooked));
   return defineDomain({ ...definition, devices: placed.toSpliced(lastPort + 1, 0, ...extra) });
 }
 
@@ -137,6 +139,10 @@ function macText(mac: string): string {
 function libvirtModel(model: string | undefined, transitional: boolean): string {
   if (model !== undefined && model !== 'virtio') return model;
   return transitional ? 'virtio-transitional' : 'virtio-non-transitional';
+}
+
+function isRootPort(device: Device): boolean {
+  return device.kind === 'pci' && device.model === 'pcie-root-port';
 }
 
 /** A made-up virtual function on the host. */

@@ -1,6 +1,6 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'exec' | 'restart';
+export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar';
 
 export interface Permission {
   readonly group: string;
@@ -75,6 +75,14 @@ export const permissions: readonly Permission[] = [
     scope: 'namespace',
     why: 'restarts VMs that allow it, in the windows of the Settings',
     without: 'a restart that the desired state allows ends with `cluster/forbidden`; what waits for it stays staged',
+  },
+  {
+    group: '',
+    resource: 'configmaps',
+    verbs: { sidecar: ['create', 'get', 'patch'] },
+    scope: 'namespace',
+    why: 'holds the script of the hook sidecar that gives a VM its `pciePorts`, where KubeVirt has no other way',
+    without: 'giving such a VM more ports ends with `cluster/forbidden`',
   },
   {
     group: '',

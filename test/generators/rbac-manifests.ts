@@ -17,6 +17,7 @@ const roles = {
   apply: { uses: ['plan', 'apply'], scope: 'namespace' },
   exec: { uses: ['exec'], scope: 'namespace' },
   restart: { uses: ['restart'], scope: 'namespace' },
+  sidecar: { uses: ['sidecar'], scope: 'namespace' },
 } as const satisfies Readonly<Record<string, { readonly uses: readonly Use[]; readonly scope: Permission['scope'] }>>;
 
 type RoleName = keyof typeof roles;
@@ -29,6 +30,7 @@ export function clusterRoles(): string {
     clusterRole('apply'),
     clusterRole('exec'),
     clusterRole('restart'),
+    clusterRole('sidecar'),
   ]);
 }
 
@@ -55,6 +57,11 @@ export function execRbac(): string {
 /** What lets `apply` restart VMs. */
 export function restartRbac(): string {
   return note + documents([clusterRole('restart'), clusterBinding('restart', ['apply'])]);
+}
+
+/** What lets `apply` write the scripts of hook sidecars. */
+export function sidecarRbac(): string {
+  return note + documents([clusterRole('sidecar'), clusterBinding('sidecar', ['apply'])]);
 }
 
 /** The rights over VMs, in one namespace only. */

@@ -97,17 +97,34 @@ for (const [number, wish] of cases.entries()) {
   }
 }
 
-test('the hook script gives a domain its ports where KubeVirt gives none', async (lab) => {
-  const { lines, key } = rootPortHook({ name: 'web' }, 24);
+test('the hook script gives a domain its ports where KubeVirt gives four, in both of its passes', async (lab) => {
+  const { script: text, key } = rootPortHook({ name: 'web' }, 24);
   const folder = await mkdtemp(join(tmpdir(), 'patchpanel-hook-'));
   try {
     const script = join(folder, key);
-    await writeFile(script, `${lines.join('\n')}\n`);
-    const hook = (xml: string) =>
-      execFileSync('/bin/sh', [script, '--vmi', '{}', '--domain', xml], { encoding: 'utf8' });
-    await launchHooked(lab, 'hooked', vmiOf({ nics: 1 }), hook);
-    assert.equal(countPorts(await lab.domain('hooked')).ports.length, 24);
-    await lab.remove('hooked');
+    await writeFile(script, text, { mode: 0o755 });
+    const hook = (xml: string) => execFileSync(script, ['--vmi', '{}', '--domain', xml], { encoding: 'utf8' });
+    // For a bridge, which a conventional NIC brings, libvirt adds a port of its own.
+    for (const [name, expected, wish] of [
+      ['hooked', 24, { nics: 1 }],
+      ['bridged', 25, { devices: interfaces('virtio', 'e1000') }],
+    ] as const) {
+      const vmi = vmiOf(wish);
+      await launchHooked(lab, name, vmi, hook);
+      const domain = await lab.domain(name);
+      const { ports, free } = countPorts(domain);
+      assert.equal(ports.length, expected, name);
+      // Devices sit where they would without it: the ports come behind.
+      const boot = items(fields(fields(fields(vmi.spec).domain).devices).interfaces).map((nic): BootNic => {
+        const { name: nicName, model } = fields(nic);
+        return { name: String(nicName), sriov: false, model: String(model) };
+      });
+      const facts = { ...hardwareFacts(vmi.spec, vmi.metadata.annotations), hookPorts: 24 };
+      const buses = [...(bootBuses(facts, boot, 'v1') ?? [])].filter(([each]) => !each.startsWith('placeholder'));
+      assert.deepEqual([...liveBuses(domain)].sort(), buses.sort(), name);
+      assert.equal((await exhaust(lab, name)).plugged.length, free, name);
+      await lab.remove(name);
+    }
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -96,7 +96,9 @@ export class Lab {
   }
 
   async startDaemon(): Promise<void> {
-    const inside = this.#inside('libvirtd', '--config', '/etc/libvirt/libvirtd.conf');
+    // Its own file of its process id, in what is mounted for this lab: by default all labs would share one, and a lock on it.
+    const own = ['--config', '/etc/libvirt/libvirtd.conf', '--pid-file', '/run/libvirt/libvirtd.pid'];
+    const inside = this.#inside('libvirtd', ...own);
     const daemon = spawn('nsenter', inside, { stdio: 'ignore' });
     this.#daemon = daemon;
     const end = Date.now() + deadlineMs;
