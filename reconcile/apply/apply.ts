@@ -10,12 +10,11 @@ import { isPodPlan, type Plan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
-import { runPod } from './pod-run.ts';
+import { PodObserver } from './pod-observer.ts';
 import { Reasons } from './reasons.ts';
-import { Run } from './run.ts';
+import { type Pace, Run } from './run.ts';
 import { Slots } from './slots.ts';
 import { runTarget } from './target-run.ts';
-import type { WaitPace } from './wait.ts';
 
 export interface ApplyOptions {
   /** VMs in change at one time; the plan's settings say it where this is missing. */
@@ -32,7 +31,7 @@ export interface ApplyOptions {
   readonly domainXml: 'auto' | 'always' | 'never';
   /** The plan was saved earlier and looked at: a VM that moved since fails with `plan/stale`. */
   readonly savedPlan?: boolean;
-  readonly pace?: Partial<WaitPace>;
+  readonly pace?: Partial<Pace>;
   /** Time of day, for the windows of restarts. */
   readonly clock?: () => Date;
 }
@@ -52,15 +51,18 @@ export async function applyPlan(
     options,
     {
       observer: new Observer(cluster, end.signal),
+      pods: new PodObserver(
+        cluster,
+        plan.targets.filter(isPodPlan).map(({ target }) => target),
+        end.signal,
+      ),
       reasons: new Reasons(cluster),
       slots: new Slots(options.maxInFlight ?? plan.settings.maxInFlight),
     },
     onEvent,
   );
   try {
-    const targets = await Promise.all(
-      plan.targets.map((target) => (isPodPlan(target) ? runPod(target, run) : runTarget(target, run))),
-    );
+    const targets = await Promise.all(plan.targets.map((target) => runTarget(target, run)));
     return outcomeOf(plan, targets, run.writes, performance.now() - started);
   } finally {
     end.abort();

@@ -1,13 +1,246 @@
-/** One pod of a run. */
+/**
+ * One pod of a run. On the pod path its actions change the networks annotation; on the agent path, where libvirt runs a
+ * domain in the pod, those on the domain come after the pod has the interface, and before it loses it.
+ */
+import { PatchpanelError } from '../errors.ts';
+import { Container } from '../live/container.ts';
 import type { PodPlan } from '../plan/model.ts';
-import type { ActionOutcome, TargetOutcome } from './model.ts';
+import type { DomainTarget, OwnedElement, PlannedElement, PodAction } from '../plan/pod-model.ts';
+import { type Before, stepsToUnwire, stepsToWire, type Wiring, wiringOf } from '../systems/guest-wiring.ts';
+import { nicAlias } from '../systems/kubevirt-names.ts';
+import type { Layer } from '../vocabulary.ts';
+import { attachNic, detachNic, type GuestResult, linkNic, type Patience } from './guest-nic.ts';
+import { PodChanger } from './pod-changer.ts';
+import { type PodGoal, readPodLayers } from './pod-layers.ts';
+import type { SeenPod } from './pod-observer.ts';
 import type { Run } from './run.ts';
+import type { Verdict } from './verify.ts';
+import type { WaitResult } from './wait.ts';
+import type { Work, WorkFailure } from './work.ts';
 
-/** Runs the actions of one pod; never throws, so that no target stops another. Nothing is carried out yet. */
-export function runPod(plan: PodPlan, run: Run): Promise<TargetOutcome> {
-  const reason = plan.blockers.length > 0 ? 'the pod is blocked' : 'this version only plans for pods';
-  const actions = plan.actions.map(({ id, kind }): ActionOutcome => ({ id, kind, result: 'not-started', reason }));
-  for (const outcome of actions) run.ledger.settle(outcome);
-  const idle = actions.length === 0 && plan.blockers.length === 0;
-  return Promise.resolve({ target: plan.target, result: idle ? 'converged' : 'blocked', actions, verified: [] });
+export class PodWork implements Work<PodAction> {
+  readonly #plan: PodPlan;
+  readonly #run: Run;
+  readonly #target: PodPlan['target'];
+  readonly #uid: string;
+
+  constructor(plan: PodPlan, run: Run) {
+    this.#plan = plan;
+    this.#run = run;
+    this.#target = plan.target;
+    this.#uid = plan.uid ?? '';
+  }
+
+  async carryOut(action: PodAction): Promise<WorkFailure | undefined> {
+    await this.#run.pods.open(this.#target.namespace);
+    this.#look();
+    const changer = new PodChanger(this.#run, this.#target, this.#uid, action);
+    switch (action.kind) {
+      case 'pod-plug':
+        return failureIn(await changer.plug(action.element));
+      case 'pod-unplug':
+        return failureIn(await changer.unplug(action.elements));
+      case 'pod-kick':
+        return failureIn(await changer.kick(action.attachments.flatMap((name) => this.#goal(name, action.until))));
+      case 'pod-repair':
+        return failureIn(await changer.repair(action.elements));
+      case 'pod-follow':
+        return failureIn(await changer.follow(this.#goal(action.attachment, action.until)));
+      case 'pod-release':
+        return failureIn(await changer.release(action.attachments));
+      case 'domain-attach':
+        return await this.#attach(action, changer);
+      case 'domain-detach':
+        return failureIn(
+          await detachNic(
+            this.#container(),
+            { name: action.attachment, ...this.#wiring(action) },
+            this.#patience(),
+            this.#teller(action),
+          ),
+        );
+      case 'domain-link':
+        return failureIn(
+          await linkNic(
+            this.#container(),
+            { name: action.attachment, state: action.state },
+            this.#patience(),
+            this.#teller(action),
+          ),
+        );
+      default:
+        return action satisfies never;
+    }
+  }
+
+  /** A NIC that the domain does not take is taken out of the pod again, whoever plugged it there: its owner is patchpanel. */
+  async #attach(
+    action: Extract<PodAction, { kind: 'domain-attach' }>,
+    changer: PodChanger,
+  ): Promise<WorkFailure | undefined> {
+    const { attachment: name, model, mac, state } = action;
+    const nic = { name, model, state, ...this.#wiring(action), ...(mac === undefined ? {} : { mac }) };
+    const result = await attachNic(this.#container(), nic, this.#patience(), this.#teller(action));
+    if (result.kind === 'done' || result.undone !== true) return failureIn(result);
+    const element = await changer.ownedElement(name);
+    if (element === undefined) return result;
+    const out = await changer.unplug([element]);
+    if (out.kind === 'failed')
+      return { ...result, reason: `${result.reason}; and taking it out of the pod: ${out.reason}` };
+    await changer.release([name]);
+    return result;
+  }
+
+  #goal(name: string, until: 'plugged' | 'gone'): readonly PodGoal[] {
+    const element = this.#elementOf(name);
+    return element === undefined ? [] : [{ kind: until === 'plugged' ? 'in' : 'out', element }];
+  }
+
+  /** By the declaration; of what is no longer declared, by the actions that take it out. */
+  #elementOf(name: string): OwnedElement | PlannedElement | undefined {
+    const { declared, actions } = this.#plan;
+    return (
+      declared.find((element) => element.name === name) ??
+      actions
+        .flatMap((action) => (action.kind === 'pod-unplug' ? action.elements : []))
+        .find((element) => element.name === name)
+    );
+  }
+
+  #wiring(action: { readonly attachment: string; readonly interface: string }): {
+    readonly wiring: Wiring;
+    readonly before: Before;
+  } {
+    return {
+      wiring: wiringOf(action.interface, this.#uid),
+      before: beforeWiring(this.#look(), action.interface, this.#elementOf(action.attachment)),
+    };
+  }
+
+  #look(): SeenPod {
+    const pod = this.#run.pods.look(this.#target);
+    if (pod?.uid !== this.#uid) {
+      const what = pod === undefined ? 'is no longer there' : 'was made anew';
+      throw new PatchpanelError('plan/stale', `pod ${this.#target.namespace}/${this.#target.name} ${what}`);
+    }
+    return pod;
+  }
+
+  #container(domain: DomainTarget | undefined = this.#plan.domain): Container {
+    if (domain === undefined) throw new Error('an action on a domain in the plan of a pod without one');
+    const { namespace, name } = this.#target;
+    return new Container(this.#run.cluster, { namespace, pod: name, container: domain.container }, domain);
+  }
+
+  #patience(): Patience {
+    const { pollMs, unplugAgainMs } = this.#run.pace;
+    return { deadline: this.#run.deadlineFor(false), pollMs, unplugAgainMs };
+  }
+
+  #teller(action: PodAction): (reason: string) => void {
+    let told = '';
+    return (reason) => {
+      if (reason === told) return;
+      told = reason;
+      this.#run.onEvent({ type: 'waiting', target: this.#target, action, layer: 'domain', reason });
+    };
+  }
+
+  /** Every attachment that is declared, and not held by a blocker, is in all layers; what was taken out is in none. */
+  async verify(last: PodAction): Promise<Verdict> {
+    const ends = finalEnds(this.#plan);
+    const goals = ends.map(({ element, present }): PodGoal => ({ kind: present ? 'in' : 'out', element }));
+    const changer = new PodChanger(this.#run, this.#target, this.#uid, last);
+    const result = await changer.follow(goals);
+    const seen = this.#run.pods.look(this.#target);
+    const agreeing: Layer[] =
+      seen === undefined
+        ? []
+        : readPodLayers(goals, seen)
+            .filter(({ agrees }) => agrees)
+            .map(({ layer }) => layer);
+    if (result.kind === 'failed') {
+      const { layer, code, reason } = result;
+      return { verified: agreeing, failure: { layer, code, reason } };
+    }
+    if (this.#plan.domain === undefined) return { verified: agreeing };
+    const objection = await this.#domainObjection(ends);
+    if (objection === undefined) return { verified: [...agreeing, 'domain'] };
+    return { verified: agreeing, failure: { layer: 'domain', code: 'apply/timeout', reason: objection } };
+  }
+
+  async #domainObjection(ends: readonly FinalEnd[]): Promise<string | undefined> {
+    const container = this.#container();
+    const sight = await container.domain();
+    if (sight.kind === 'failed') return sight.message;
+    const links = await container.links();
+    for (const { element, present } of ends) {
+      const { name, interface: at } = element;
+      const nic = sight.domain.nics.find(({ alias }) => alias === nicAlias(name));
+      const wiring = wiringOf(at, this.#uid);
+      if (present) {
+        if (nic === undefined) return `the domain XML has no NIC "${name}"`;
+        const plan = stepsToWire(wiring, links, true);
+        if (plan.kind === 'refused') return plan.reason;
+        if (plan.steps.length > 0) return `${wiring.tap} does not lead to ${at}`;
+      } else {
+        if (nic !== undefined) return `the domain XML still has "${name}"`;
+        if (stepsToUnwire(wiring, links, { addresses: [] }).length > 0)
+          return `${wiring.bridge} or ${wiring.tap} is left`;
+      }
+    }
+    return undefined;
+  }
+}
+
+interface FinalEnd {
+  readonly element: OwnedElement | PlannedElement;
+  readonly present: boolean;
+}
+
+/** What must be at the end: attachments that a blocker or a note holds are left out, unless they were touched. */
+export function finalEnds({
+  declared,
+  actions,
+  blockers,
+  notes,
+}: Pick<PodPlan, 'declared' | 'actions' | 'blockers' | 'notes'>): readonly FinalEnd[] {
+  const held = new Set([...blockers, ...notes].map(({ attachment }) => attachment));
+  const present = declared.filter(({ name }) => !held.has(name));
+  const gone = actions
+    .flatMap((action) => (action.kind === 'pod-unplug' ? action.elements : []))
+    .filter((element) => !declared.some((other) => isSamePlace(element, other)));
+  return [
+    ...present.map((element) => ({ element, present: true })),
+    ...gone.map((element) => ({ element, present: false })),
+  ];
+}
+
+function isSamePlace(one: OwnedElement, other: PlannedElement): boolean {
+  return (
+    one.interface === other.interface &&
+    one.network.name === other.network.name &&
+    one.network.namespace === other.network.namespace
+  );
+}
+
+/** What network-status tells of an interface, whose addresses lack their prefix lengths. */
+export function beforeWiring(
+  { status }: Pick<SeenPod, 'status'>,
+  podInterface: string,
+  element: OwnedElement | PlannedElement | undefined,
+): Before {
+  const entries = 'problem' in status ? [] : status;
+  const entry = entries.find((candidate) => candidate.interface === podInterface);
+  const declared = element !== undefined && 'ips' in element ? (element.ips ?? []) : [];
+  return {
+    ...(entry?.mac === undefined ? {} : { mac: entry.mac }),
+    addresses: (entry?.ips ?? []).map(
+      (ip) => declared.find((each) => each.startsWith(`${ip}/`)) ?? `${ip}/${ip.includes(':') ? 128 : 32}`,
+    ),
+  };
+}
+
+function failureIn(result: WaitResult<SeenPod> | GuestResult): WorkFailure | undefined {
+  return result.kind === 'failed' ? result : undefined;
 }

@@ -14,6 +14,8 @@ export interface Occurrence {
   readonly about: string;
   /** Milliseconds since the epoch, by the server's clock; whole seconds in most events. */
   readonly at: number;
+  /** Changes each time that it happens again: times are too coarse to tell. */
+  readonly stamp?: string;
 }
 
 /** Reasons of the dynamic-networks controller for what it could not do in a pod. */
@@ -137,6 +139,19 @@ export function failedInterface(
   );
 }
 
+/** A report on a pod, of any of its interfaces, that was not there before and is not older than `since`. */
+export function newFailure(
+  warnings: readonly Occurrence[],
+  before: readonly Occurrence[],
+  since: number,
+): Occurrence | undefined {
+  const known = new Set(before.map(({ stamp }) => stamp));
+  return warnings.find(
+    (warning) =>
+      failedInPod.has(warning.reason) && !known.has(warning.stamp) && warning.at >= Math.floor(since / 1000) * 1000,
+  );
+}
+
 /** One line: `FailedAddingInterface on Pod virt-launcher-x: ...`. */
 export function occurrenceText(occurrence: Occurrence): string {
   return `${occurrence.reason} on ${occurrence.about}: ${occurrence.message}`;
@@ -153,6 +168,7 @@ function readOccurrence(event: KubeObject): Occurrence {
     message: text(event.message).replaceAll(/\s+/g, ' ').slice(0, 500),
     about: `${text(about.kind)} ${text(about.name)}`,
     at,
+    stamp: [event.metadata.uid ?? event.metadata.name, event.count, series.count, at].join(' '),
   };
 }
 

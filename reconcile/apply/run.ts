@@ -1,10 +1,11 @@
-/** What all VMs of one run share. */
+/** What all targets of one run share. */
 import type { Cluster } from '../kube/cluster.ts';
 import { actionNames } from '../plan/action-name.ts';
 import type { Plan } from '../plan/model.ts';
 import type { ApplyOptions } from './apply.ts';
 import type { ActionOutcome, OnRunEvent } from './model.ts';
 import type { Observer } from './observer.ts';
+import type { PodObserver } from './pod-observer.ts';
 import type { Reasons } from './reasons.ts';
 import type { Slots } from './slots.ts';
 import { defaultPace, type WaitPace } from './wait.ts';
@@ -14,15 +15,28 @@ const migrationTimeoutMs = 600_000;
 /** Longest delay that a timer of Node takes. */
 const longestTimerMs = 2_147_483_647;
 
+/** How patient a run is; defaults suit a real cluster. */
+export interface Pace extends WaitPace {
+  /** Reports of a rollback come so long after network-status has listed what was rolled back. */
+  readonly reportGraceMs: number;
+  /** Between two looks at a domain inside a pod, which can not be watched. */
+  readonly pollMs: number;
+  /** A guest that has not let a NIC go in so long is asked again. */
+  readonly unplugAgainMs: number;
+}
+
+const podPace = { reportGraceMs: 1000, pollMs: 500, unplugAgainMs: 10_000 } as const;
+
 export class Run {
   readonly cluster: Cluster;
   readonly options: ApplyOptions;
   readonly observer: Observer;
+  readonly pods: PodObserver;
   readonly reasons: Reasons;
   readonly slots: Slots;
   readonly ledger: Ledger;
   readonly onEvent: OnRunEvent;
-  readonly pace: WaitPace;
+  readonly pace: Pace;
   /** `performance.now()` at which the run's time is up. */
   readonly deadline: number;
   /** Aborts when nothing new may be started: a stop was asked for, or the time is up. */
@@ -33,17 +47,18 @@ export class Run {
     cluster: Cluster,
     plan: Plan,
     options: ApplyOptions,
-    parts: { readonly observer: Observer; readonly reasons: Reasons; readonly slots: Slots },
+    parts: Pick<Run, 'observer' | 'pods' | 'reasons' | 'slots'>,
     onEvent: OnRunEvent,
   ) {
     this.cluster = cluster;
     this.options = options;
     this.observer = parts.observer;
+    this.pods = parts.pods;
     this.reasons = parts.reasons;
     this.slots = parts.slots;
     this.ledger = new Ledger(plan);
     this.onEvent = onEvent;
-    this.pace = { ...defaultPace, ...options.pace };
+    this.pace = { ...defaultPace, ...podPace, ...options.pace };
     this.deadline = performance.now() + options.runTimeoutMs;
     const timeUp = AbortSignal.timeout(Math.min(options.runTimeoutMs, longestTimerMs));
     this.over = options.signal === undefined ? timeUp : AbortSignal.any([options.signal, timeUp]);

@@ -1,18 +1,23 @@
-/** One VM of a run: its actions in sequence, each written, followed and told; then the final check. */
+/** One VM or pod of a run: its actions in sequence, each written, followed and told; then the final check. */
 import { type ErrorCode, errorTable, PatchpanelError } from '../errors.ts';
-import type { LiveVm } from '../live/model.ts';
 import { actionName } from '../plan/action-name.ts';
-import type { Action, Blocker, VmPlan } from '../plan/model.ts';
+import {
+  type Action,
+  type Blocker,
+  isPodPlan,
+  type PlanAction,
+  type TargetName,
+  type TargetPlan,
+} from '../plan/model.ts';
+import type { PodAction } from '../plan/pod-model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import type { Layer } from '../vocabulary.ts';
-import { goalsOf } from './layers.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
-import { closedWords, requestRestart } from './restart.ts';
+import { PodWork } from './pod-run.ts';
+import { closedWords } from './restart.ts';
 import type { Run } from './run.ts';
-import { ensureFresh } from './staleness.ts';
-import { verify } from './verify.ts';
-import { waitFor } from './wait.ts';
-import { type Written, writeAction } from './write.ts';
+import { VmWork } from './vm-work.ts';
+import type { Work } from './work.ts';
 
 /** Why an action is not started: it waits for a window, for want of time, or something failed. */
 interface Hindrance {
@@ -20,10 +25,10 @@ interface Hindrance {
   readonly why: 'waits' | 'interrupted' | 'failed';
 }
 
-/** Runs the actions of one VM; never throws, so that no VM stops another. */
-export async function runTarget(plan: VmPlan, run: Run): Promise<TargetOutcome> {
+/** Runs the actions of one target; never throws, so that none stops another. */
+export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
   if (plan.actions.length === 0 || blocksAll(plan.blockers)) {
-    const reason = 'the VM is blocked';
+    const reason = `the ${isPodPlan(plan) ? 'pod' : 'VM'} is blocked`;
     const skipped = plan.actions.map((action): ActionOutcome => notStarted(action, reason));
     for (const outcome of skipped) run.ledger.settle(outcome);
     const idle = onlyWaits(plan) ? 'staged' : 'converged';
@@ -31,7 +36,9 @@ export async function runTarget(plan: VmPlan, run: Run): Promise<TargetOutcome> 
     return { target: plan.target, result, actions: skipped, verified: [] };
   }
   try {
-    return await new TargetRun(plan, run).go();
+    return isPodPlan(plan)
+      ? await new TargetRun<PodAction>(plan, new PodWork(plan, run), run).go()
+      : await new TargetRun<Action>(plan, new VmWork(plan, run), run).go();
   } catch (error) {
     // Such as a listener that throws: those that wait for this VM must not wait for ever.
     const actions = plan.actions.map((action) => failedBy(action, error));
@@ -50,18 +57,22 @@ function blocksAll(blockers: readonly Blocker[]): boolean {
 
 const mild: ReadonlySet<Blocker['code']> = new Set(['port-count', 'no-ports', 'restart-refused']);
 
-class TargetRun {
-  readonly #plan: VmPlan;
+type PlanOf<A extends PlanAction> = Pick<TargetPlan, 'target' | 'blockers'> & { readonly actions: readonly A[] };
+
+class TargetRun<A extends PlanAction> {
+  readonly #plan: PlanOf<A>;
+  readonly #work: Work<A>;
   readonly #run: Run;
-  readonly #target: VmPlan['target'];
+  readonly #target: TargetName;
   readonly #outcomes: ActionOutcome[] = [];
   #verified: readonly Layer[] = [];
   #holdsSlot = false;
   #hindrance: Hindrance | undefined;
   #opened = false;
 
-  constructor(plan: VmPlan, run: Run) {
+  constructor(plan: PlanOf<A>, work: Work<A>, run: Run) {
     this.#plan = plan;
+    this.#work = work;
     this.#run = run;
     this.#target = plan.target;
   }
@@ -83,7 +94,7 @@ class TargetRun {
     this.#run.ledger.settle(outcome);
   }
 
-  async #step(action: Action): Promise<ActionOutcome> {
+  async #step(action: A): Promise<ActionOutcome> {
     this.#hindrance ??= await this.#hindranceOf(action);
     if (this.#hindrance !== undefined) return notStarted(action, this.#hindrance.reason);
     const { onEvent } = this.#run;
@@ -105,7 +116,7 @@ class TargetRun {
   }
 
   /** Waits for what comes before an action in other VMs, then for a slot. */
-  async #hindranceOf(action: Action): Promise<Hindrance | undefined> {
+  async #hindranceOf(action: A): Promise<Hindrance | undefined> {
     const own = new Set(this.#plan.actions.map(({ id }) => id));
     for (const id of action.after) {
       if (own.has(id)) continue;
@@ -146,48 +157,11 @@ class TargetRun {
     };
   }
 
-  async #carryOut(action: Action): Promise<ActionOutcome> {
-    const run = this.#run;
-    const first = this.#outcomes.length === 0;
-    await run.observer.open(this.#target.namespace);
-    if (first) await ensureFresh(run.cluster, this.#plan, action, run.options.savedPlan === true);
-    const live = run.observer.look(this.#target);
-    if (live === undefined) throw new PatchpanelError('plan/stale', 'the VM is no longer there');
-    const byMigration = comesByMigration(action, live);
-    const written = await this.#write(action);
-    if (written.wrote) run.writes += 1;
-    const result = await waitFor(
-      {
-        target: this.#target,
-        action,
-        goals: goalsOf(action, live),
-        deadline: run.deadlineFor(byMigration),
-        migrationDeadline: run.deadlineFor(true),
-        pace: run.pace,
-        stop: run.options.signal,
-        ...(written.at === undefined ? {} : { writtenAt: written.at }),
-      },
-      run.observer,
-      run.reasons,
-      run.onEvent,
-    );
-    if (result.kind === 'failed') {
-      const { code, layer, reason } = result;
-      return { ...failedAs(action, code, reason), laggingLayer: layer };
-    }
+  async #carryOut(action: A): Promise<ActionOutcome> {
+    const failure = await this.#work.carryOut(action, this.#outcomes.length === 0);
+    if (failure !== undefined)
+      return { ...failedAs(action, failure.code, failure.reason), laggingLayer: failure.layer };
     return { id: action.id, kind: action.kind, result: 'done' };
-  }
-
-  async #write(action: Action): Promise<Written> {
-    const { cluster } = this.#run;
-    switch (action.kind) {
-      case 'follow':
-        return { wrote: false };
-      case 'restart':
-        return await requestRestart(cluster, this.#target, this.#plan.uid, action);
-      default:
-        return await writeAction(cluster, this.#target, this.#plan.uid, action);
-    }
   }
 
   /** Holds all layers against all that was done; a disagreement counts against the last action. */
@@ -196,7 +170,7 @@ class TargetRun {
     const last = this.#plan.actions.findLast(({ id }) => this.#isDone(id));
     if (last === undefined) return;
     try {
-      const verdict = await verify(this.#plan, last, this.#restarted, this.#run);
+      const verdict = await this.#work.verify(last, this.#restarted);
       this.#verified = verdict.verified;
       if (verdict.failure === undefined) return;
       const { layer, reason, code } = verdict.failure;
@@ -214,14 +188,14 @@ class TargetRun {
     return this.#outcomes.some(({ kind, result }) => kind === 'restart' && result === 'done');
   }
 
-  #failLast(action: Action, outcome: ActionOutcome): void {
+  #failLast(action: A, outcome: ActionOutcome): void {
     const index = this.#outcomes.findIndex(({ id }) => id === action.id);
     const milliseconds = this.#outcomes[index]?.milliseconds;
     this.#outcomes.splice(index, 1, { ...outcome, ...(milliseconds === undefined ? {} : { milliseconds }) });
     this.#tellFailure(action, outcome);
   }
 
-  #tellFailure(action: Action, { reason = '', code = 'internal' }: ActionOutcome): void {
+  #tellFailure(action: A, { reason = '', code = 'internal' }: ActionOutcome): void {
     this.#run.onEvent({ type: 'action-failed', target: this.#target, action, reason, code });
   }
 
@@ -230,9 +204,7 @@ class TargetRun {
     const hindrance = this.#hindrance?.why;
     if (hindrance === 'interrupted' || hindrance === 'failed') return hindrance;
     if (this.#plan.blockers.length > 0) return 'blocked';
-    const staged = this.#plan.actions.some(
-      (action) => (action.kind === 'edit-template' || action.kind === 'set-ports') && action.staged,
-    );
+    const staged = this.#plan.actions.some((action) => 'staged' in action && action.staged);
     return (staged && !this.#restarted) || hindrance === 'waits' ? 'staged' : 'converged';
   }
 
@@ -243,37 +215,12 @@ class TargetRun {
   }
 }
 
-function comesByMigration(action: Action, live: LiveVm): boolean {
-  switch (action.kind) {
-    case 'plug':
-    case 'unplug':
-      return action.delivery === 'migration';
-    case 'swap':
-    case 'restart':
-      return true;
-    case 'follow':
-      return (
-        action.until === 'swapped' ||
-        live.vmi?.migrating === true ||
-        live.vmi?.conditions.some(({ type, status }) => type === 'MigrationRequired' && status === 'True') === true ||
-        live.nics.some((nic) => nic.name === action.attachment && nic.binding === 'sriov')
-      );
-    case 'link':
-    case 'edit-template':
-    case 'set-ports':
-    case 'release':
-      return false;
-    default:
-      return action satisfies never;
-  }
-}
-
-function notStarted(action: Action, reason: string): ActionOutcome {
+function notStarted(action: PlanAction, reason: string): ActionOutcome {
   return { id: action.id, kind: action.kind, result: 'not-started', reason };
 }
 
 function failedAs(
-  action: Action,
+  action: PlanAction,
   code: ErrorCode,
   reason: string,
   remedy: string = errorTable[code].remedy,
@@ -281,7 +228,7 @@ function failedAs(
   return { id: action.id, kind: action.kind, result: 'failed', reason, code, remedy };
 }
 
-function failedBy(action: Action, error: unknown): ActionOutcome {
+function failedBy(action: PlanAction, error: unknown): ActionOutcome {
   if (error instanceof PatchpanelError) return failedAs(action, error.code, error.message, error.remedy);
   return failedAs(action, 'internal', error instanceof Error ? error.message : String(error));
 }

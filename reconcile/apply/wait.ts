@@ -1,6 +1,6 @@
 /** Waits until all layers agree with an action's goals at the same time, and says meanwhile which one lags and why. */
 import type { LiveVm } from '../live/model.ts';
-import type { Action, VmPlan } from '../plan/model.ts';
+import type { Action, PlanAction, TargetName } from '../plan/model.ts';
 import type { Layer, ObjectName } from '../vocabulary.ts';
 import { firstLagging, type Goal, interfaceName, type LayerReading, readLayers, withNicNames } from './layers.ts';
 import type { OnRunEvent } from './model.ts';
@@ -37,8 +37,24 @@ export const defaultPace: WaitPace = { askAfterMs: 2000, failureGraceMs: 5000, l
 /** What has not changed is told again after so long: a log that keeps the first seconds to itself has it then. */
 const tellAgainMs = 6000;
 
-export type WaitResult =
-  | { readonly kind: 'reached'; readonly live: LiveVm }
+/** What is followed to its end: a VM, or a pod. */
+export interface Subject<T> {
+  /** As it is seen now; undefined once it is gone. */
+  look(): T | undefined;
+  /** Calls `listener` after each change, until the returned function is called. */
+  onChange(listener: () => void): () => void;
+  /** What each layer says to all that is waited for, outermost first. */
+  readings(live: T): readonly LayerReading[];
+  /** `performance.now()` at which the wait is given up. */
+  deadline(live: T): number;
+  /** Why a layer lags, while nothing moves; a `failure` may end the wait. */
+  ask(live: T, lagging: LayerReading): Promise<{ readonly reason?: string; readonly failure?: string }>;
+  /** Where it is gone. */
+  readonly vanished: { readonly layer: Layer; readonly reason: string };
+}
+
+export type WaitResult<T = LiveVm> =
+  | { readonly kind: 'reached'; readonly live: T }
   | {
       readonly kind: 'failed';
       readonly code: 'apply/timeout' | 'apply/not-plugged' | 'plan/stale' | 'cluster/unreachable';
@@ -50,15 +66,88 @@ export type WaitResult =
 export type Sight = Pick<Observer, 'look' | 'podNames' | 'onChange'>;
 export type Asked = Pick<Reasons, 'warnings' | 'lost'>;
 
-/** Follows one action to its end by the observer's watches; asks for reasons only while nothing moves. */
+/** Follows one action on a VM to its end by the observer's watches; asks for reasons only while nothing moves. */
 export async function waitFor(wait: Wait, observer: Sight, reasons: Asked, onEvent: OnRunEvent): Promise<WaitResult> {
-  return await new LayerWait(wait, observer, reasons, onEvent).run();
+  const { namespace, name } = wait.target;
+  const target = { kind: 'VirtualMachine', namespace, name } as const;
+  return await waitForLayers(new VmSubject(wait, observer, reasons), { ...wait, target }, reasons, onEvent);
 }
 
-class LayerWait {
+interface LayerWaitOptions extends Pick<Wait, 'pace' | 'stop'> {
+  readonly target: TargetName;
+  readonly action: PlanAction;
+}
+
+/** Follows a subject until all of its layers agree. */
+export async function waitForLayers<T>(
+  subject: Subject<T>,
+  wait: LayerWaitOptions,
+  reasons: Pick<Asked, 'lost'>,
+  onEvent: OnRunEvent,
+): Promise<WaitResult<T>> {
+  return await new LayerWait(subject, wait, reasons, onEvent).run();
+}
+
+class VmSubject implements Subject<LiveVm> {
+  readonly vanished = { layer: 'vm', reason: 'the VM is no longer there' } as const;
   readonly #wait: Wait;
   readonly #observer: Sight;
   readonly #reasons: Asked;
+
+  constructor(wait: Wait, observer: Sight, reasons: Asked) {
+    this.#wait = wait;
+    this.#observer = observer;
+    this.#reasons = reasons;
+  }
+
+  look(): LiveVm | undefined {
+    return this.#observer.look(this.#wait.target);
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#observer.onChange(this.#wait.target, listener);
+  }
+
+  readings(live: LiveVm): readonly LayerReading[] {
+    return readLayers(this.#wait.goals, live);
+  }
+
+  deadline({ vmi }: LiveVm): number {
+    const { deadline, migrationDeadline } = this.#wait;
+    return vmi?.migrating === true ? Math.max(deadline, migrationDeadline ?? deadline) : deadline;
+  }
+
+  async ask(live: LiveVm, lagging: LayerReading): ReturnType<Subject<LiveVm>['ask']> {
+    const { target, action, writtenAt } = this.#wait;
+    const names = [target.name, ...this.#observer.podNames(target)];
+    const warnings = await this.#reasons.warnings(target.namespace, names);
+    // Of what is followed from an earlier run, older reports tell the reason too.
+    const newest = warnings.find((warning) => warning.at >= (writtenAt ?? 0) - 1000);
+    const reason = newest === undefined ? conditionReason(live) : this.#occurrenceWords(newest, live);
+    const said = reason === undefined ? {} : { reason };
+    if (action.kind !== 'plug' || action.delivery !== 'in-place' || lagging.layer !== 'multus') return said;
+    if (writtenAt === undefined) return said;
+    const failure = failedInterface(warnings, this.#needles(live), writtenAt);
+    return failure === undefined ? said : { ...said, failure: this.#occurrenceWords(failure, live) };
+  }
+
+  #occurrenceWords(occurrence: Occurrence, live: LiveVm): string {
+    const names = this.#wait.goals.flatMap((goal) => ('name' in goal ? [goal.name] : []));
+    return withNicNames(occurrenceText(occurrence), live, names);
+  }
+
+  /** What a report about these goals mentions: the interface of the pod, or the network. */
+  #needles(live: LiveVm): string[] {
+    return this.#wait.goals.flatMap((goal) =>
+      goal.kind === 'plugged' ? [interfaceName(live, goal.name), `${goal.network.namespace}/${goal.network.name}`] : [],
+    );
+  }
+}
+
+class LayerWait<T> {
+  readonly #subject: Subject<T>;
+  readonly #wait: LayerWaitOptions;
+  readonly #reasons: Pick<Asked, 'lost'>;
   readonly #onEvent: OnRunEvent;
   readonly #started = performance.now();
   readonly #reached = new Set<Layer>();
@@ -67,32 +156,32 @@ class LayerWait {
   #reason: string | undefined;
   #failedSince: number | undefined;
 
-  constructor(wait: Wait, observer: Sight, reasons: Asked, onEvent: OnRunEvent) {
+  constructor(subject: Subject<T>, wait: LayerWaitOptions, reasons: Pick<Asked, 'lost'>, onEvent: OnRunEvent) {
+    this.#subject = subject;
     this.#wait = wait;
-    this.#observer = observer;
     this.#reasons = reasons;
     this.#onEvent = onEvent;
   }
 
-  async run(): Promise<WaitResult> {
-    const { target, pace } = this.#wait;
-    const changes = new Changes(this.#observer, target);
+  async run(): Promise<WaitResult<T>> {
+    const { pace } = this.#wait;
+    const changes = new Changes(this.#subject);
     try {
       let askAt = this.#started + pace.askAfterMs;
       let isLastLook = false;
       for (;;) {
-        const live = this.#observer.look(target);
-        if (live === undefined) return failed('plan/stale', 'vm', 'the VM is no longer there');
-        const readings = readLayers(this.#wait.goals, live);
+        const live = this.#subject.look();
+        if (live === undefined)
+          return failed('plan/stale', this.#subject.vanished.layer, this.#subject.vanished.reason);
+        const readings = this.#subject.readings(live);
         this.#tellReached(readings);
         const lagging = firstLagging(readings);
         if (lagging === undefined) return { kind: 'reached', live };
-        const deadline = this.#deadline(live);
+        const deadline = this.#subject.deadline(live);
         const now = performance.now();
         if (now >= askAt || now >= deadline) {
           const failure = await this.#ask(live, lagging);
-          if (failure !== undefined)
-            return failed('apply/not-plugged', lagging.layer, this.#occurrenceWords(failure, live));
+          if (failure !== undefined) return failed('apply/not-plugged', lagging.layer, failure);
           askAt = performance.now() + pace.askAfterMs;
         }
         this.#tellWaiting(lagging);
@@ -110,11 +199,6 @@ class LayerWait {
     }
   }
 
-  #deadline({ vmi }: LiveVm): number {
-    const { deadline, migrationDeadline } = this.#wait;
-    return vmi?.migrating === true ? Math.max(deadline, migrationDeadline ?? deadline) : deadline;
-  }
-
   #tellReached(readings: readonly LayerReading[]): void {
     const { target, action } = this.#wait;
     for (const { layer, agrees } of readings) {
@@ -125,7 +209,7 @@ class LayerWait {
       this.#reason = undefined;
       this.#onEvent({
         type: 'layer-reached',
-        target: asVm(target),
+        target,
         action,
         layer,
         milliseconds: performance.now() - this.#started,
@@ -144,7 +228,7 @@ class LayerWait {
     const layer = lagging.layer;
     this.#onEvent({
       type: 'waiting',
-      target: asVm(target),
+      target,
       action,
       layer,
       ...(reason === undefined ? {} : { reason }),
@@ -152,31 +236,12 @@ class LayerWait {
   }
 
   /** Asks for the last reason; returns the report of a controller that has given the NIC up. */
-  async #ask(live: LiveVm, lagging: LayerReading): Promise<Occurrence | undefined> {
-    const { target, action, goals, writtenAt, pace } = this.#wait;
-    const names = [target.name, ...this.#observer.podNames(target)];
-    const warnings = await this.#reasons.warnings(target.namespace, names);
-    // Of what is followed from an earlier run, older reports tell the reason too.
-    const newest = warnings.find((warning) => warning.at >= (writtenAt ?? 0) - 1000);
-    this.#reason = newest === undefined ? conditionReason(live) : this.#occurrenceWords(newest, live);
-    if (action.kind !== 'plug' || action.delivery !== 'in-place' || lagging.layer !== 'multus') return undefined;
-    if (writtenAt === undefined) return undefined;
-    const failure = failedInterface(warnings, this.#needles(live, goals), writtenAt);
+  async #ask(live: T, lagging: LayerReading): Promise<string | undefined> {
+    const { reason, failure } = await this.#subject.ask(live, lagging);
+    this.#reason = reason;
     if (failure === undefined) return undefined;
     this.#failedSince ??= performance.now();
-    return performance.now() - this.#failedSince >= pace.failureGraceMs ? failure : undefined;
-  }
-
-  #occurrenceWords(occurrence: Occurrence, live: LiveVm): string {
-    const names = this.#wait.goals.flatMap((goal) => ('name' in goal ? [goal.name] : []));
-    return withNicNames(occurrenceText(occurrence), live, names);
-  }
-
-  /** What a report about these goals mentions: the interface of the pod, or the network. */
-  #needles(live: LiveVm, goals: readonly Goal[]): string[] {
-    return goals.flatMap((goal) =>
-      goal.kind === 'plugged' ? [interfaceName(live, goal.name), `${goal.network.namespace}/${goal.network.name}`] : [],
-    );
+    return performance.now() - this.#failedSince >= this.#wait.pace.failureGraceMs ? failure : undefined;
   }
 
   #isAbandoned(): boolean {
@@ -195,18 +260,22 @@ class LayerWait {
   }
 }
 
-function failed(code: Extract<WaitResult, { kind: 'failed' }>['code'], layer: Layer, reason: string): WaitResult {
+function failed(
+  code: Extract<WaitResult, { kind: 'failed' }>['code'],
+  layer: Layer,
+  reason: string,
+): Extract<WaitResult, { kind: 'failed' }> {
   return { kind: 'failed', code, layer, reason };
 }
 
-/** Changes of one VM as something to wait for; none is lost between two waits. */
+/** Changes of one subject as something to wait for; none is lost between two waits. */
 class Changes {
   readonly close: () => void;
   #seen = false;
   #wake: (() => void) | undefined;
 
-  constructor(observer: Sight, target: ObjectName) {
-    this.close = observer.onChange(target, () => {
+  constructor(subject: Pick<Subject<unknown>, 'onChange'>) {
+    this.close = subject.onChange(() => {
       this.#seen = true;
       this.#wake?.();
     });
@@ -230,8 +299,4 @@ class Changes {
     this.#wake = undefined;
     this.#seen = false;
   }
-}
-
-function asVm({ namespace, name }: ObjectName): VmPlan['target'] {
-  return { kind: 'VirtualMachine', namespace, name };
 }

@@ -1,12 +1,12 @@
 /** One action written to the VM: read, edit, patch; again from the reading where another writer was faster. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PatchpanelError } from '../errors.ts';
-import type { Cluster, KubeObject } from '../kube/cluster.ts';
+import type { Cluster, KubeObject, Resource } from '../kube/cluster.ts';
 import { apiFailure, isLost } from '../kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
-import { editFor, type WrittenAction } from './patches.ts';
+import { type Edit, editFor, type WrittenAction } from './patches.ts';
 import { writePortHook } from './port-hook.ts';
 
 export interface Written {
@@ -34,25 +34,48 @@ export async function writeAction(
   uid: string | undefined,
   action: WrittenAction,
 ): Promise<Written> {
+  const { wrote, object } = await patchUntilItFits(cluster, virtualMachines, target, uid, async (vm) => {
+    const edit = editFor(action, vm, await instance(cluster, target, action, vm));
+    const needsHook = edit.kind === 'patch' && action.kind === 'set-ports' && action.knob === 'sidecar';
+    if (needsHook) await writePortHook(cluster, vm, action.value);
+    return edit;
+  });
+  return wrote ? { wrote, at: writtenAt(object) } : { wrote };
+}
+
+/** How messages call an object of a kind. */
+const nouns: Readonly<Record<string, string>> = { VirtualMachine: 'VM', Pod: 'pod' };
+
+/**
+ * Reads an object, edits it, and patches it in one request; again from the reading where another writer was faster.
+ *
+ * @param uid of the object that was planned for
+ * @returns the object as the server answered it, or as it was read where there was nothing to write
+ * @throws PatchpanelError as {@link writeAction} does
+ */
+export async function patchUntilItFits(
+  cluster: Cluster,
+  resource: Resource,
+  target: ObjectName,
+  uid: string | undefined,
+  editOf: (object: KubeObject) => Promise<Edit>,
+): Promise<{ readonly wrote: boolean; readonly object: KubeObject }> {
+  const who = `${nouns[resource.kind] ?? resource.kind} ${objectKey(target)}`;
   let last: unknown;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     if (attempt > 0) await sleep(Math.random() * 50 * 2 ** attempt);
-    const vm = await cluster.get(virtualMachines, target.namespace, target.name);
-    if (vm === undefined || (uid !== undefined && vm.metadata.uid !== uid)) {
-      throw new PatchpanelError(
-        'plan/stale',
-        `VM ${objectKey(target)} was deleted${vm === undefined ? '' : ' and made anew'}`,
-      );
+    const object = await cluster.get(resource, target.namespace, target.name);
+    if (object === undefined || (uid !== undefined && object.metadata.uid !== uid)) {
+      throw new PatchpanelError('plan/stale', `${who} was deleted${object === undefined ? '' : ' and made anew'}`);
     }
-    const edit = editFor(action, vm, await instance(cluster, target, action, vm));
-    if (edit.kind === 'done') return { wrote: false };
+    const edit = await editOf(object);
+    if (edit.kind === 'done') return { wrote: false, object };
     if (edit.kind === 'refused') {
-      throw new PatchpanelError('cluster/conflict', `VM ${objectKey(target)} changed meanwhile: ${edit.reason}`);
+      throw new PatchpanelError('cluster/conflict', `${who} changed meanwhile: ${edit.reason}`);
     }
-    if (action.kind === 'set-ports' && action.knob === 'sidecar') await writePortHook(cluster, vm, action.value);
     try {
-      const written = await cluster.jsonPatch(virtualMachines, target.namespace, target.name, edit.operations);
-      return { wrote: true, at: writtenAt(written) };
+      const written = await cluster.jsonPatch(resource, target.namespace, target.name, edit.operations);
+      return { wrote: true, object: written };
     } catch (error) {
       last = error;
       // Whether a lost answer was a write shows in the next reading.
@@ -60,13 +83,9 @@ export async function writeAction(
     }
   }
   if (!isRace(last)) throw last;
-  throw new PatchpanelError(
-    'cluster/conflict',
-    `VM ${objectKey(target)}: other writers were faster ${attempts} times`,
-    {
-      cause: apiFailure(last),
-    },
-  );
+  throw new PatchpanelError('cluster/conflict', `${who}: other writers were faster ${attempts} times`, {
+    cause: apiFailure(last),
+  });
 }
 
 /** The instance is only needed beside a template without NICs. */
@@ -97,7 +116,7 @@ function refusal(error: unknown): unknown {
 }
 
 /** The server's time of our write: in managedFields, in whole seconds; else this machine's. */
-function writtenAt(vm: KubeObject): number {
+export function writtenAt(vm: KubeObject): number {
   const times = (vm.metadata.managedFields ?? []).map((entry) => {
     const { manager, time } = (entry ?? {}) as { readonly manager?: unknown; readonly time?: unknown };
     return manager === fieldManager && typeof time === 'string' ? Date.parse(time) : Number.NaN;

@@ -1,0 +1,92 @@
+/** The kubevirt path: one action on a VM as one patch of its template, followed through all layers. */
+import { PatchpanelError } from '../errors.ts';
+import type { LiveVm } from '../live/model.ts';
+import type { Action, VmPlan } from '../plan/model.ts';
+import { goalsOf } from './layers.ts';
+import { requestRestart } from './restart.ts';
+import type { Run } from './run.ts';
+import { ensureFresh } from './staleness.ts';
+import { type Verdict, verify } from './verify.ts';
+import { waitFor } from './wait.ts';
+import type { Work, WorkFailure } from './work.ts';
+import { type Written, writeAction } from './write.ts';
+
+export class VmWork implements Work<Action> {
+  readonly #plan: VmPlan;
+  readonly #run: Run;
+  readonly #target: VmPlan['target'];
+
+  constructor(plan: VmPlan, run: Run) {
+    this.#plan = plan;
+    this.#run = run;
+    this.#target = plan.target;
+  }
+
+  async carryOut(action: Action, isFirst: boolean): Promise<WorkFailure | undefined> {
+    const run = this.#run;
+    await run.observer.open(this.#target.namespace);
+    if (isFirst) await ensureFresh(run.cluster, this.#plan, action, run.options.savedPlan === true);
+    const live = run.observer.look(this.#target);
+    if (live === undefined) throw new PatchpanelError('plan/stale', 'the VM is no longer there');
+    const byMigration = comesByMigration(action, live);
+    const written = await this.#write(action);
+    if (written.wrote) run.writes += 1;
+    const result = await waitFor(
+      {
+        target: this.#target,
+        action,
+        goals: goalsOf(action, live),
+        deadline: run.deadlineFor(byMigration),
+        migrationDeadline: run.deadlineFor(true),
+        pace: run.pace,
+        stop: run.options.signal,
+        ...(written.at === undefined ? {} : { writtenAt: written.at }),
+      },
+      run.observer,
+      run.reasons,
+      run.onEvent,
+    );
+    return result.kind === 'failed' ? result : undefined;
+  }
+
+  async #write(action: Action): Promise<Written> {
+    const { cluster } = this.#run;
+    switch (action.kind) {
+      case 'follow':
+        return { wrote: false };
+      case 'restart':
+        return await requestRestart(cluster, this.#target, this.#plan.uid, action);
+      default:
+        return await writeAction(cluster, this.#target, this.#plan.uid, action);
+    }
+  }
+
+  async verify(last: Action, restarted: boolean): Promise<Verdict> {
+    return await verify(this.#plan, last, restarted, this.#run);
+  }
+}
+
+function comesByMigration(action: Action, live: LiveVm): boolean {
+  switch (action.kind) {
+    case 'plug':
+    case 'unplug':
+      return action.delivery === 'migration';
+    case 'swap':
+    case 'restart':
+      return true;
+    case 'follow':
+      return (
+        action.until === 'swapped' ||
+        live.vmi?.migrating === true ||
+        live.vmi?.conditions.some(({ type, status }) => type === 'MigrationRequired' && status === 'True') === true ||
+        live.nics.some((nic) => nic.name === action.attachment && nic.binding === 'sriov')
+      );
+    case 'link':
+    case 'edit-template':
+    case 'set-ports':
+    case 'release':
+      return false;
+    default:
+      return action satisfies never;
+  }
+}

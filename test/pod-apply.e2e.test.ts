@@ -1,0 +1,205 @@
+/** The pod path on the sandbox, whose Multus has the warts of the real one. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
+import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
+import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
+import { networkStatusAnnotation } from '../reconcile/systems/multus-status.ts';
+import { nad, type Stage, stage } from './apply-scenario.ts';
+import { failure, heal, intercepted, results } from './apply-support.ts';
+import { PodScenario } from './pod-stage.ts';
+
+let here: Stage;
+before(async () => {
+  here = await stage();
+});
+after(async () => {
+  await here.stop();
+});
+
+async function scenario(namespace: string): Promise<PodScenario> {
+  return new PodScenario(await here.scenario(namespace));
+}
+
+const plug = (element: PlannedElement) => ({ kind: 'pod-plug', element }) as const;
+const unplug = (...elements: readonly PlannedElement[]) => ({ kind: 'pod-unplug', elements, ghost: false }) as const;
+const release = (...attachments: readonly string[]) => ({ kind: 'pod-release', attachments }) as const;
+
+/** An element of somebody else, as people write it. */
+const foreign = '[\n  {"name": "vlan30", "interface": "net1", "x": 1.50}\n]';
+
+test('plugged one write each, unplugged in one; what is not ours stays as it was', async () => {
+  const it = await scenario('plain');
+  const pod = await it.pod('router', foreign);
+  const [red, blue] = [it.element('red'), it.element('blue', 'vlan10', { mac: '02:00:00:00:0a:01' })];
+  const { outcome } = await it.apply(it.plan(pod, [plug(red), plug(blue)], [red, blue]));
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  assert.equal(outcome.summary.writes, 2);
+  assert.deepEqual(outcome.targets[0]?.verified, ['pod', 'multus']);
+  assert.deepEqual(await it.interfaces('router'), [
+    'eth0 k8s-pod-network',
+    'net1 plain/vlan30',
+    'pp-blue plain/vlan10',
+    'pp-red plain/vlan10',
+  ]);
+  assert.deepEqual(await it.owned('router'), ['blue', 'red']);
+  const written = JSON.parse((await it.networks('router')) ?? '') as readonly object[];
+  assert.deepEqual(written[0], { name: 'vlan30', interface: 'net1', x: 1.5 });
+  assert.deepEqual(written[2], {
+    name: 'vlan10',
+    namespace: 'plain',
+    mac: '02:00:00:00:0a:01',
+    interface: 'pp-blue',
+  });
+
+  const gone = await it.apply(it.plan(pod, [unplug(red, blue), release('red', 'blue')], []));
+  assert.deepEqual(results(gone.outcome), { router: 'converged' });
+  assert.equal(gone.outcome.summary.writes, 2);
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'net1 plain/vlan30']);
+  assert.equal(await it.owned('router'), undefined);
+  assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), [{ name: 'vlan30', interface: 'net1', x: 1.5 }]);
+});
+
+test('the first attachment of a pod without annotation, and the last one', async () => {
+  const it = await scenario('bare');
+  const pod = await it.pod('router');
+  const red = it.element('red');
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]));
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  await it.apply(it.plan(pod, [unplug(red), release('red')], []));
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network']);
+});
+
+test('CNI ADD fails: said in the words of the controller, and the element is taken out again', async () => {
+  const it = await scenario('refusing');
+  const pod = await it.pod('router', foreign);
+  const before = JSON.parse((await it.networks('router')) ?? '') as unknown;
+  here.sandbox.faults.set([{ name: 'cni-add-fails', value: 'refusing/vlan20' }]);
+  try {
+    const red = it.element('red', 'vlan20');
+    const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]));
+    const { layer, code, reason } = failure(outcome);
+    assert.deepEqual({ layer, code }, { layer: 'multus', code: 'apply/not-plugged' });
+    assert.match(reason ?? '', /FailedAddingInterface .* pp-red to network: vlan20/);
+    assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), before);
+    assert.equal(await it.owned('router'), undefined);
+    assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'net1 refusing/vlan30']);
+    heal(here);
+    const again = await it.apply(it.plan(pod, [plug(red)], [red]));
+    assert.deepEqual(results(again.outcome), { router: 'converged' });
+  } finally {
+    heal(here);
+  }
+});
+
+test('a network that comes a moment too late for the quick retries of the controller', async () => {
+  const it = await scenario('late');
+  const pod = await it.pod('router');
+  const red = it.element('red', 'vlan99');
+  let writes = 0;
+  const cluster = intercepted(it.cluster, async (send) => {
+    writes += 1;
+    if (writes === 2) await it.cluster.create(networkAttachmentDefinitions, nad('late', 'vlan99'));
+    return await send();
+  });
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]), {}, cluster);
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'pp-red late/vlan99']);
+});
+
+test('a ghost: network-status lists what was rolled back, so it is taken out and plugged again', async () => {
+  const it = await scenario('ghost');
+  const pod = await it.pod('router');
+  // Something that the controller tries to remove after our add, and can't: it rolls our add back.
+  const status = JSON.parse(pod.metadata.annotations?.[networkStatusAnnotation] ?? '[]') as object[];
+  const withStale = [...status, { name: 'ghost/vlan99', interface: 'net9', dns: {} }];
+  await it.cluster.mergePatch(
+    pods,
+    'ghost',
+    'router',
+    { metadata: { annotations: { [networkStatusAnnotation]: JSON.stringify(withStale) } } },
+    { subresource: 'status' },
+  );
+  const red = it.element('red');
+  let writes = 0;
+  const cluster = intercepted(it.cluster, async (send) => {
+    writes += 1;
+    if (writes === 2) await it.cluster.create(networkAttachmentDefinitions, nad('ghost', 'vlan99'));
+    return await send();
+  });
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]), {}, cluster);
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  assert.equal(writes, 3, 'in, out, and in again');
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'pp-red ghost/vlan10']);
+});
+
+test('another writer is faster: read again, and both are there', async () => {
+  const it = await scenario('race');
+  const pod = await it.pod('router', foreign);
+  const red = it.element('red');
+  let raced = false;
+  const cluster = intercepted(it.cluster, async (send) => {
+    if (!raced) {
+      raced = true;
+      const value = '[{"name":"vlan30","interface":"net1"},{"name":"vlan20","interface":"net2"}]';
+      await it.cluster.mergePatch(pods, 'race', 'router', {
+        metadata: { annotations: { [networksAnnotation]: value } },
+      });
+    }
+    return await send();
+  });
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]), {}, cluster);
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  const written = JSON.parse((await it.networks('router')) ?? '') as readonly { readonly interface: string }[];
+  assert.deepEqual(
+    written.map((element) => element.interface),
+    ['net1', 'net2', 'pp-red'],
+  );
+});
+
+test('a pod that was made anew under its name is another pod', async () => {
+  const it = await scenario('anew');
+  const pod = await it.pod('router');
+  await it.cluster.delete(pods, 'anew', 'router');
+  for (let gone = false; !gone; )
+    gone = (await it.cluster.get(pods, 'anew', 'router'))?.metadata.uid !== pod.metadata.uid;
+  await it.pod('router');
+  const red = it.element('red');
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]));
+  assert.equal(failure(outcome).code, 'plan/stale');
+  assert.equal(await it.networks('router'), undefined);
+});
+
+test('no write on top of one that has not arrived', async () => {
+  const it = await scenario('unrest');
+  const pod = await it.pod('router', '[{"name":"vlan30","interface":"net1"}]');
+  const value = '[{"name":"vlan30","interface":"net1"},{"name":"vlan99","interface":"net7"}]';
+  await it.cluster.mergePatch(pods, 'unrest', 'router', { metadata: { annotations: { [networksAnnotation]: value } } });
+  const red = it.element('red');
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]), { actionTimeoutMs: 1000 });
+  const { code, layer, reason } = failure(outcome);
+  assert.deepEqual({ code, layer }, { code: 'apply/timeout', layer: 'multus' });
+  assert.match(reason ?? '', /network-status has no net7 on unrest\/vlan99, which was asked for before/);
+  assert.equal(await it.networks('router'), value);
+});
+
+test('a controller that gave up looks again at the same annotation in other bytes', async () => {
+  const it = await scenario('kick');
+  const pod = await it.pod('router');
+  const red = it.element('red', 'vlan99');
+  const value = JSON.stringify([{ name: 'vlan99', namespace: 'kick', interface: red.interface }]);
+  await it.cluster.mergePatch(pods, 'kick', 'router', { metadata: { annotations: { [networksAnnotation]: value } } });
+  const events = { group: '', version: 'v1', plural: 'events', kind: 'Event' };
+  for (let tries = 0; tries < 4; ) {
+    const { items } = await it.cluster.list(events, { namespace: 'kick' }, (event) =>
+      event.reason === 'FailedAddingInterface' ? Number(event.count) : undefined,
+    );
+    tries = items[0] ?? 0;
+  }
+  await it.cluster.create(networkAttachmentDefinitions, nad('kick', 'vlan99'));
+  const kick = { kind: 'pod-kick', attachments: ['red'], until: 'plugged' } as const;
+  const { outcome } = await it.apply(it.plan(pod, [kick], [red]));
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), JSON.parse(value));
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'pp-red kick/vlan99']);
+});
