@@ -9,14 +9,15 @@ import { parsePlan } from '../reconcile/plan/plan-json.ts';
 import { outcomeText } from '../reconcile/report/outcome-text.ts';
 import { planText } from '../reconcile/report/plan-text.ts';
 import type { Progress } from '../reconcile/report/progress.ts';
-import { apply, load, plan, refuseStale } from '../reconcile/run.ts';
+import { apply, applyGuarded, load, plan, refuseStale } from '../reconcile/run.ts';
 import { addClusterOptions, type ClusterFlags, openCluster, wholeNumber } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
+import { addRunOptions, lockOptions, type RunFlags } from './run-options.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
 
-interface ApplyFlags extends SourceFlags, ClusterFlags, LogFlags {
+interface ApplyFlags extends SourceFlags, ClusterFlags, LogFlags, RunFlags {
   readonly output: 'text' | 'json';
   readonly maxInFlight?: number;
   readonly actionTimeout: number;
@@ -33,7 +34,7 @@ export function addApply(program: Command, exit: Exit): void {
         'Running it again converges from any half-way state.',
     )
     .argument('[source]', `${sourceHelp}; or a plan saved with \`plan -o json\``, '.');
-  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))
+  addRunOptions(addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json'])))
     .option('--max-in-flight <number>', 'VMs in change at one time; default from Settings', wholeNumber(1))
     .option('--action-timeout <seconds>', 'limit on one action', wholeNumber(1), 120)
     .option(
@@ -46,7 +47,7 @@ export function addApply(program: Command, exit: Exit): void {
     .addHelpText(
       'after',
       `
-Exit code 0: every layer agrees; 4: something is blocked; 5: some VMs failed; 7: the saved plan is stale; 8: interrupted.
+Exit code 0: every layer agrees; 4: something is blocked; 5: some VMs failed; 6: another run holds the lock; 7: the saved plan is stale; 8: interrupted.
 
 Examples:
   patchpanel apply https://git.example.com/net/vms.git --ref main
@@ -64,23 +65,33 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
   const stop = stopSignal((signal) => progress.onEvent({ type: 'stopping', signal }));
   const cluster = await openCluster(flags);
   try {
+    const lock = lockOptions(flags, stop.signal);
     const saved = savedPlan(source);
-    const planned =
-      saved === undefined
+    const given = saved === undefined ? undefined : parsePlan(saved);
+    const make = async (): Promise<Plan> =>
+      given === undefined
         ? await freshPlan(source, flags, cluster, progress, stop.signal)
-        : await freshEnough(parsePlan(saved), cluster);
-    const outcome = await apply(
-      planned,
+        : await freshEnough(given, cluster);
+    const work = async (planned: Plan, signal: AbortSignal): Promise<Outcome> =>
+      await apply(
+        planned,
+        cluster,
+        {
+          maxInFlight: flags.maxInFlight ?? planned.settings.maxInFlight,
+          actionTimeoutMs: flags.actionTimeout * 1000,
+          migrationTimeoutMs: flags.migrationTimeout * 1000,
+          runTimeoutMs: flags.runTimeout * 1000,
+          domainXml: flags.domainXml,
+          savedPlan: given !== undefined,
+          signal,
+        },
+        progress.onEvent,
+      );
+    const { plan: planned, result: outcome } = await applyGuarded(
       cluster,
-      {
-        maxInFlight: flags.maxInFlight ?? planned.settings.maxInFlight,
-        actionTimeoutMs: flags.actionTimeout * 1000,
-        migrationTimeoutMs: flags.migrationTimeout * 1000,
-        runTimeoutMs: flags.runTimeout * 1000,
-        domainXml: flags.domainXml,
-        savedPlan: saved !== undefined,
-        signal: stop.signal,
-      },
+      lock,
+      stop.signal,
+      { plan: make, again: make, work },
       progress.onEvent,
     );
     progress.close();

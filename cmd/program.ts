@@ -15,7 +15,7 @@ import { addValidate } from './validate.ts';
 const footer = `
 Exit codes:
   0  done, or nothing to do        5  some VMs failed
-  1  error                         6  reserved for a held lock
+  1  error                         6  another run holds the lock
   2  plan: changes are pending     7  the plan is stale
   3  bad input                     8  interrupted before the end
   4  blocked

@@ -336,12 +336,6 @@ export const errorTable = {
     when: 'What the plan was made from has changed since.',
     remedy: 'Make a new plan and look at it.',
   },
-  'apply/lock-held': {
-    exit: lockHeld,
-    retryable: true,
-    when: 'Reserved: another run holds a lock. This version takes none; the second of two runs follows what the first began.',
-    remedy: 'Wait for the other run.',
-  },
   'apply/timeout': {
     exit: partlyFailed,
     retryable: true,
@@ -372,6 +366,20 @@ export const errorTable = {
     retryable: true,
     when: 'The run was told to stop; what was in flight was finished.',
     remedy: 'Run again: it goes on from what is there.',
+  },
+
+  // --- what keeps runs apart
+  'run/locked': {
+    exit: lockHeld,
+    retryable: true,
+    when: 'Another run holds the lock of the repository; this one has changed nothing.',
+    remedy: 'Wait for the other run, or give --lock-timeout.',
+  },
+  'run/lock-lost': {
+    exit: interrupted,
+    retryable: true,
+    when: 'The lock could not be renewed in time, or another run took it: nothing new is started.',
+    remedy: 'Run again: it goes on from what is there. Look at the load and the network where it happens often.',
   },
 
   // --- sandbox

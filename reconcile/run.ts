@@ -1,5 +1,5 @@
 /** The engine as a whole: the only place that knows the order of the rooms. */
-import { type ApplyOptions, applyPlan } from './apply/apply.ts';
+import { type ApplyOptions, applyPlan, hasWork } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
 import { parseGitUrl } from './desired/git-url.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
@@ -14,6 +14,8 @@ import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type Stal
 import type { Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import { shortRevision } from './report/words.ts';
+import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
+import type { LockOptions } from './runs/lock.ts';
 import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
 
 /** Renders and checks the desired state; no cluster is involved. */
@@ -124,4 +126,18 @@ export async function apply(
   onEvent: OnRunEvent,
 ): Promise<Outcome> {
   return await applyPlan(planned, cluster, options, onEvent);
+}
+
+/**
+ * Plans, and carries the plan out under the lock where it has work.
+ * @throws PatchpanelError `run/locked` where another run holds the lock
+ */
+export async function applyGuarded(
+  cluster: Cluster,
+  lock: Omit<LockOptions, 'onWait'> | undefined,
+  stop: AbortSignal,
+  steps: Omit<GuardedSteps<Outcome>, 'hasWork'>,
+  onEvent: OnRunEvent,
+): Promise<Guarded<Outcome>> {
+  return await guarded(cluster, lock, stop, { ...steps, hasWork: (planned) => hasWork(planned, new Date()) }, onEvent);
 }

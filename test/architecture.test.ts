@@ -18,6 +18,7 @@ const rooms = [
   'reconcile/diff',
   'reconcile/plan',
   'reconcile/apply',
+  'reconcile/runs',
   'reconcile/report',
 ] as const;
 

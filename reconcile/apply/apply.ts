@@ -12,9 +12,10 @@ import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
 import { PodObserver } from './pod-observer.ts';
 import { Reasons } from './reasons.ts';
+import { closedWords } from './restart.ts';
 import { type Pace, Run } from './run.ts';
 import { Slots } from './slots.ts';
-import { runTarget } from './target-run.ts';
+import { blocksAll, runTarget } from './target-run.ts';
 
 export interface ApplyOptions {
   /** VMs in change at one time; the plan's settings say it where this is missing. */
@@ -67,6 +68,15 @@ export async function applyPlan(
   } finally {
     end.abort();
   }
+}
+
+/** Whether carrying the plan out would do anything now: not where all is blocked, or waits for a window. */
+export function hasWork({ targets }: Plan, now: Date): boolean {
+  return targets.some(
+    ({ actions, blockers }) =>
+      !blocksAll(blockers) &&
+      actions.some((action) => action.kind !== 'restart' || closedWords(action, now) === undefined),
+  );
 }
 
 function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number, milliseconds: number): Outcome {

@@ -89,6 +89,10 @@ export type RunEvent =
       readonly code: ErrorCode;
     }
   | { readonly type: 'target-done'; readonly target: TargetName; readonly result: TargetResult }
-  | { readonly type: 'stopping'; readonly signal: string };
+  | { readonly type: 'stopping'; readonly signal: string }
+  /** The lock that keeps runs of one repository apart. */
+  | { readonly type: 'lock'; readonly state: 'waiting' | 'taken' | 'lost' | 'released'; readonly message: string }
+  /** Something did not work that the run can do without. */
+  | { readonly type: 'warning'; readonly message: string };
 
 export type OnRunEvent = (event: RunEvent) => void;

@@ -1,4 +1,5 @@
 /** What all targets of one run share. */
+import { PatchpanelError } from '../errors.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { actionNames } from '../plan/action-name.ts';
 import type { Plan } from '../plan/model.ts';
@@ -66,7 +67,8 @@ export class Run {
 
   /** Why nothing new is started; undefined while it is. */
   get whyOver(): string | undefined {
-    if (this.options.signal?.aborted === true) return 'the run was told to stop';
+    const { signal } = this.options;
+    if (signal?.aborted === true) return isLockLost(signal.reason) ? signal.reason.message : 'the run was told to stop';
     return this.over.aborted || performance.now() >= this.deadline ? 'the time of the run is up' : undefined;
   }
 
@@ -86,6 +88,10 @@ export class Run {
       : actionTimeoutMs;
     return Math.min(performance.now() + patience, this.deadline);
   }
+}
+
+function isLockLost(reason: unknown): reason is PatchpanelError {
+  return reason instanceof PatchpanelError && reason.code === 'run/lock-lost';
 }
 
 /** How each action of the plan ended, for those of other VMs that come after it. */

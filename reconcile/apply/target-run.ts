@@ -51,7 +51,7 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
  * A blocker of one attachment left its actions out of the plan; one of the VM forbids all. Of the others `port-count` and
  * `restart-refused` stop nothing else, and `no-ports` left nothing in the plan but what gives the VM more of them.
  */
-function blocksAll(blockers: readonly Blocker[]): boolean {
+export function blocksAll(blockers: readonly Blocker[]): boolean {
   return blockers.some(({ attachment, code }) => attachment === undefined && !mild.has(code));
 }
 

@@ -53,3 +53,10 @@ export const daemonSets = {
   plural: 'daemonsets',
   kind: 'DaemonSet',
 } as const satisfies Resource;
+
+export const leases = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+} as const satisfies Resource;

@@ -88,6 +88,12 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return undefined;
     case 'stopping':
       return `${event.signal}: starting nothing new, finishing what is in flight`;
+    case 'lock':
+      return event.state === 'waiting' || event.state === 'lost'
+        ? style.changed(printable(`${event.message}${event.state === 'waiting' ? '; waiting for it' : ''}`))
+        : undefined;
+    case 'warning':
+      return `${style.changed('warning')} ${printable(event.message)}`;
     default:
       return event satisfies never;
   }
@@ -131,7 +137,9 @@ export function jsonProgress(stream: ProgressStream, clock: () => Date): Progres
 
 function level(event: RunEvent): 'info' | 'error' | 'warn' {
   if (event.type === 'action-failed') return 'error';
-  return event.type === 'stopping' ? 'warn' : 'info';
+  const warns =
+    event.type === 'stopping' || event.type === 'warning' || (event.type === 'lock' && event.state === 'lost');
+  return warns ? 'warn' : 'info';
 }
 
 /** Log pipelines want flat fields: `vm` or `pod`, and `action`, not nested objects. */

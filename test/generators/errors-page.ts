@@ -16,6 +16,7 @@ const rooms: readonly (readonly [prefix: string, title: string])[] = [
   ['libvirt', 'Domain XML'],
   ['plan', 'Plans'],
   ['apply', 'Carrying out a plan'],
+  ['run', 'Runs beside one another'],
   ['sandbox', 'The sandbox'],
   ['internal', 'patchpanel itself'],
 ];

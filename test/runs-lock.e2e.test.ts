@@ -1,0 +1,111 @@
+/** Runs of one repository and the lock that keeps them apart, through the command line on the sandbox. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { leases } from '../reconcile/kube/resources.ts';
+import { fields } from '../reconcile/systems/json-shape.ts';
+import type { CliRun } from './cli-process.ts';
+import { CliStage } from './cli-stage.ts';
+
+let stage: CliStage;
+before(async () => {
+  stage = await CliStage.start();
+});
+after(() => stage.stop());
+afterEach(heal);
+
+const json = ['--log-format', 'json'];
+
+function heal(): void {
+  stage.sandbox.faults.set([]);
+  stage.sandbox.wake();
+}
+
+async function lease(name: string) {
+  const found = await stage.sandbox.admin.get(leases, 'demo', name);
+  stage.requests();
+  return fields(found?.spec);
+}
+
+/** A run that can't end before the guests are healed. */
+async function stuckRun(folder: string, record: string, ...more: readonly string[]): Promise<CliRun> {
+  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  const run = stage.begin(['apply', folder, '--record', `demo/${record}`, ...json, ...more]);
+  await run.saw('"layer":"domain"');
+  return run;
+}
+
+test('the second of two runs is refused, and told by whom; one that may wait goes on from what the first did', async () => {
+  const folder = await stage.desired('two', { 'web-0': ['mgmt'] });
+  const args = ['apply', folder, '--record', 'demo/two'];
+  const first = await stuckRun(folder, 'two');
+  const { holderIdentity } = await lease('two');
+  const refused = await stage.expect(6, args);
+  assert.match(refused.stderr, /run\/locked/);
+  assert.match(refused.stderr, new RegExp(`held by ${holderIdentity}, for \\d+ s \\(renewed \\d+ s ago\\)`));
+  assert.match(refused.stderr, /--lock-timeout/);
+  assert.deepEqual(stage.writes(), []);
+  const waiting = stage.begin([...args, '--lock-timeout', '60']);
+  await waiting.saw('waiting for it');
+  heal();
+  assert.equal((await first.result).code, 0);
+  const second = await waiting.result;
+  assert.equal(second.code, 0, second.stderr);
+  // Planned before the first had ended, and again after it: then nothing was left.
+  assert.match(second.stdout, /plug mgmt|wait: mgmt/);
+  assert.match(second.stdout, /0 VMs converged, 1 unchanged; 0 writes/);
+  assert.equal((await lease('two')).holderIdentity, '');
+});
+
+test('a run that has nothing to do takes no lock, and asks for none', async () => {
+  const folder = await stage.desired('nothing', { 'db-0': [] });
+  const holder = { metadata: { namespace: 'demo', name: 'nothing' }, spec: { holderIdentity: 'other/1' } };
+  await stage.sandbox.admin.create(leases, holder);
+  stage.requests();
+  await stage.expect(0, ['apply', folder, '--record', 'demo/nothing']);
+  assert.deepEqual(stage.writes(), []);
+});
+
+test('the lock of a run that was killed is free when its time is up', async () => {
+  const folder = await stage.desired('killed', { 'web-1': ['mgmt', 'blue'] });
+  const killed = await stuckRun(folder, 'killed', '--lease-duration', '3');
+  const { holderIdentity: dead } = await lease('killed');
+  killed.kill('SIGKILL');
+  await killed.result;
+  heal();
+  const next = await stage.expect(0, ['apply', folder, '--record', 'demo/killed', '--lock-timeout', '60', ...json]);
+  assert.match(next.stderr, /"state":"taken"/);
+  const { holderIdentity, leaseTransitions } = await lease('killed');
+  assert.equal(holderIdentity, '');
+  assert.equal(leaseTransitions, 1);
+  assert.ok(dead !== undefined && dead !== '');
+});
+
+test('a run that loses its lock starts nothing new, finishes what is in flight, and leaves the lock alone', async () => {
+  const folder = await stage.desired('lost', { 'db-0': ['mgmt', 'red'] });
+  const run = await stuckRun(folder, 'lost', '--lease-duration', '3');
+  await stage.sandbox.admin.mergePatch(leases, 'demo', 'lost', { spec: { holderIdentity: 'other/run' } });
+  await run.saw('was lost: it was taken by other/run');
+  heal();
+  const { code, stdout } = await run.result;
+  assert.equal(code, 8, stdout);
+  assert.match(stdout, /done +plug mgmt/);
+  assert.match(stdout, /not started plug red .*: the lock demo\/lost was lost: it was taken by other\/run/);
+  assert.equal((await lease('lost')).holderIdentity, 'other/run');
+});
+
+test('a lock that can not be renewed is given up before others may take it', async () => {
+  const folder = await stage.desired('cut', { 'web-0': ['mgmt', 'green'] });
+  await stage.expect(0, ['apply', await stage.desired('clean', { 'web-0': [] })]);
+  const run = await stuckRun(folder, 'cut', '--lease-duration', '3');
+  await stage.sandbox.admin.delete(leases, 'demo', 'cut');
+  await run.saw('was lost: the Lease was deleted');
+  heal();
+  assert.equal((await run.result).code, 8);
+});
+
+test('a record that is no NAMESPACE/NAME is a usage error', async () => {
+  const results = await Promise.all(
+    ['demo', 'demo/a/b'].map((record) => stage.expect(3, ['apply', '.', '--record', record])),
+  );
+  for (const { stderr } of results) assert.match(stderr, /--record is NAMESPACE\/NAME/);
+});
