@@ -36,6 +36,8 @@ export interface AssembleOptions extends SandboxOptions {
   readonly exec?: ExecHandler;
   /** Service accounts besides the administrator, and what each may do. */
   readonly accounts?: readonly Account[];
+  /** False: KubeVirt's resources alone, without objects, webhooks or anybody who acts. */
+  readonly actors?: false;
   /** Is told of each domain that the launcher of a pod changed, NICs plugged and unplugged. */
   readonly onDomain?: (domain: Domain) => void;
 }
@@ -83,7 +85,7 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     tls,
     port: options.port ?? 0,
     resources: kubevirtResources,
-    admission: [...kubevirtAdmission, migrationAdmission],
+    admission: options.actors === false ? [] : [...kubevirtAdmission, migrationAdmission],
     subresources: kubevirtSubresources(() => {
       if (virtApi === undefined) throw new Error('virt-api is not connected yet');
       return virtApi;
@@ -126,21 +128,18 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     };
     virtApi = await client('virtApi');
     const dynamicNetworks = options.dynamicNetworks !== false;
-    const base = baseObjects(dynamicNetworks);
     // Before the actors look: a VM that they saw without its VMI would be started anew.
     const created = timestamp();
-    const seeds = [...base, ...demoSeeds(created), ...demoPods(demoNamespace, created)];
+    const furniture = [...baseObjects(dynamicNetworks), ...demoSeeds(created), ...demoPods(demoNamespace, created)];
+    const seeds = options.actors === false ? [] : furniture;
     plant(api.store, seeds);
     const vms = options.vms ?? 0;
     if (vms > 0) plant(api.store, fleetSeeds({ count: vms, created }));
-    cast = await startCast({
-      client,
-      reader: await open(adminToken, 'informers'),
-      speed: options.speed ?? 1,
-      faults,
-      dynamicNetworks,
-      onDomain: options.onDomain,
-    });
+    if (options.actors !== false) {
+      const reader = await open(adminToken, 'informers');
+      const { speed = 1, onDomain } = options;
+      cast = await startCast({ client, reader, speed, faults, dynamicNetworks, onDomain });
+    }
     const definitions = [...builtinResources, ...kubevirtResources];
     const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
     return {
@@ -155,9 +154,9 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
         ...(vms > 0 ? [`${vms} running VMs in namespace ${fleetNamespace}`] : []),
         ...loaded,
       ],
-      setDynamicNetworks: cast.setDynamicNetworks,
-      setHeld: cast.setHeld,
-      wake: cast.wake,
+      setDynamicNetworks: (enabled) => cast?.setDynamicNetworks(enabled),
+      setHeld: (held) => cast?.setHeld(held),
+      wake: () => cast?.wake(),
       stop,
     };
   } catch (error) {

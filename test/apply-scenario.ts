@@ -15,26 +15,53 @@ import type { LiveState, LiveVm } from '../reconcile/live/model.ts';
 import { observe } from '../reconcile/live/observe.ts';
 import type { Plan } from '../reconcile/plan/model.ts';
 import { makePlan } from '../reconcile/plan/plan.ts';
-import { type AssembledSandbox, type AssembleOptions, assembleSandbox } from '../sandbox/sandbox.ts';
+import { type ClusterOptions, type ClusterUnderTest, kubeconfigFor, startCluster } from './cluster-under-test.ts';
 
-const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
+export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
 const networkNames = ['vlan10', 'vlan20', 'vlan30'] as const;
 
 /** A NIC as a test declares it; network `vlan10`, bridge and up unless it says otherwise. */
 export type Nic = string | (Partial<DesiredAttachment> & { readonly name: string; readonly on?: string });
 
+export interface Hands {
+  readonly admin: Cluster;
+  readonly reader: Cluster;
+  readonly writer: Cluster;
+}
+
+/** Clients for all of them. `close` ends those that this made. */
+export async function handsOf(cluster: ClusterUnderTest): Promise<Hands & { close(): Promise<void> }> {
+  const { server, ca, admin, tokens } = cluster;
+  const own = { server, ca, fieldManager: 'patchpanel', qps: Infinity };
+  const reader = await connect({ ...own, token: tokens.plan });
+  const writer = await connect({ ...own, token: tokens.apply });
+  return {
+    admin,
+    reader,
+    writer,
+    async close() {
+      await Promise.all([reader.close(), writer.close()]);
+    },
+  };
+}
+
 export class Scenario {
+  /** Who prepares and interferes, who plans, and who applies. */
+  readonly admin: Cluster;
+  readonly reader: Cluster;
   readonly cluster: Cluster;
   readonly namespace: string;
 
-  constructor(cluster: Cluster, namespace: string) {
-    this.cluster = cluster;
+  constructor({ admin, reader, writer }: Hands, namespace: string) {
+    this.admin = admin;
+    this.reader = reader;
+    this.cluster = writer;
     this.namespace = namespace;
   }
 
   /** Creates a VM with a masquerade NIC and waits until its guest runs. */
   async vm(name: string): Promise<void> {
-    await this.cluster.create(virtualMachines, vmManifest(this.namespace, name));
+    await this.admin.create(virtualMachines, vmManifest(this.namespace, name));
     await this.until(name, (object) => {
       const status = object?.status as { readonly phase?: string; readonly interfaces?: readonly object[] } | undefined;
       return status?.phase === 'Running' && (status.interfaces ?? []).length > 0;
@@ -42,13 +69,13 @@ export class Scenario {
   }
 
   async stoppedVm(name: string): Promise<void> {
-    await this.cluster.create(virtualMachines, vmManifest(this.namespace, name, 'Halted'));
+    await this.admin.create(virtualMachines, vmManifest(this.namespace, name, 'Halted'));
   }
 
   /** Waits for the VMI to be as it should. */
   async until(name: string, holds: (vmi: KubeObject | undefined) => boolean): Promise<void> {
     for (let attempt = 0; attempt < 400; attempt += 1) {
-      if (holds(await this.cluster.get(virtualMachineInstances, this.namespace, name))) return;
+      if (holds(await this.admin.get(virtualMachineInstances, this.namespace, name))) return;
       await sleep(25);
     }
     assert.fail(`${this.namespace}/${name} did not come to be as it should`);
@@ -75,7 +102,7 @@ export class Scenario {
   async observe(vms: readonly string[]): Promise<LiveState> {
     const here = (name: string) => ({ namespace: this.namespace, name });
     return await observe(
-      this.cluster,
+      this.reader,
       { targets: vms.map(here), networks: networkNames.map(here) },
       { domainXml: 'never' },
     );
@@ -138,29 +165,30 @@ export function applyOptions(options: Partial<ApplyOptions>): ApplyOptions {
 export interface Stage {
   /** A namespace of its own, with its networks. */
   scenario(name: string): Promise<Scenario>;
-  readonly sandbox: AssembledSandbox;
-  /** Path of a kubeconfig for it. */
+  readonly cluster: ClusterUnderTest;
+  /** Path of a kubeconfig of the account that applies. */
   readonly kubeconfig: string;
   stop(): Promise<void>;
 }
 
-export async function stage(options: AssembleOptions = {}): Promise<Stage> {
-  const sandbox = await assembleSandbox({ speed: 25, ...options });
+export async function stage(options: ClusterOptions = {}): Promise<Stage> {
+  const cluster = await startCluster(options);
   const folder = await mkdtemp(join(tmpdir(), 'patchpanel-'));
   const kubeconfig = join(folder, 'kubeconfig');
-  await writeFile(kubeconfig, sandbox.kubeconfig);
-  const cluster = await connect({ kubeconfig });
+  await writeFile(kubeconfig, kubeconfigFor(cluster, cluster.tokens.apply));
+  const hands = await handsOf(cluster);
+  const { admin } = hands;
   return {
-    sandbox,
+    cluster,
     kubeconfig,
     async scenario(name) {
-      await cluster.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-      for (const network of networkNames) await cluster.create(networkAttachmentDefinitions, nad(name, network));
-      return new Scenario(cluster, name);
+      await admin.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      for (const network of networkNames) await admin.create(networkAttachmentDefinitions, nad(name, network));
+      return new Scenario(hands, name);
     },
     async stop() {
-      await cluster.close();
-      await sandbox.stop();
+      await hands.close();
+      await cluster.stop();
       await rm(folder, { recursive: true });
     },
   };

@@ -1,14 +1,11 @@
 /** Runs over clusters that are in an odd state, or change while they are worked on. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
-import { connect } from '../reconcile/kube/connect.ts';
-import { virtualMachines } from '../reconcile/kube/resources.ts';
-import type { ApiServerOptions } from '../sandbox/api/contract.ts';
-import { startApiServer } from '../sandbox/api/server.ts';
-import { kubevirtResources } from '../sandbox/kubevirt/resources.ts';
-import { nad, Scenario, vmManifest } from './apply-scenario.ts';
+import type { KubeObject, Resource } from '../reconcile/kube/cluster.ts';
+import { networkAttachmentDefinitions, virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
+import { handsOf, nad, namespaces, Scenario, vmManifest } from './apply-scenario.ts';
 import { failure, kinds, results } from './apply-support.ts';
+import { startCluster } from './cluster-under-test.ts';
 
 suite('an API server on which nobody acts', () => {
   const closers: (() => Promise<void>)[] = [];
@@ -17,32 +14,17 @@ suite('an API server on which nobody acts', () => {
   });
 
   /** @param objects of the namespace `prod`, besides its networks */
-  async function serve(objects: readonly KubeObject[], authorize?: ApiServerOptions['authorize']): Promise<Scenario> {
-    const api = await startApiServer({
-      port: 0,
-      resources: kubevirtResources,
-      admission: [],
-      subresources: [],
-      exec: async () => undefined,
-      tokens: new Map([['token', { user: 'patchpanel', groups: ['system:masters'] }]]),
-      ...(authorize === undefined ? {} : { authorize }),
-    });
-    api.store.seed('', 'namespaces', { metadata: { name: 'prod' } });
-    for (const object of [nad('prod', 'vlan10'), nad('prod', 'vlan20'), ...objects]) {
-      const [group = ''] = (object.apiVersion ?? '').split('/');
-      api.store.seed(group, plurals[object.kind ?? ''] ?? '', object);
-    }
-    const cluster: Cluster = await connect({
-      server: api.url,
-      token: 'token',
-      fieldManager: 'patchpanel',
-      qps: Infinity,
-    });
+  async function serve(objects: readonly KubeObject[], mayWrite = true): Promise<Scenario> {
+    const cluster = await startCluster({ actors: false });
+    const hands = await handsOf(cluster);
     closers.push(async () => {
-      await cluster.close();
-      await api.close();
+      await hands.close();
+      await cluster.stop();
     });
-    return new Scenario(cluster, 'prod');
+    const all = [nad('prod', 'vlan10'), nad('prod', 'vlan20'), ...objects];
+    await cluster.admin.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'prod' } });
+    await Promise.all(all.map((object) => cluster.admin.create(resourceOf(object), writable(object))));
+    return new Scenario(mayWrite ? hands : { ...hands, writer: hands.reader }, 'prod');
   }
 
   test('a VMI that has ended keeps no NIC: the VM is one that is stopped', async () => {
@@ -75,13 +57,12 @@ suite('an API server on which nobody acts', () => {
   });
 
   test('credentials that may only read: the plan is made, and apply says what is missing', async () => {
-    const reading = ({ verb }: { readonly verb: string }) => ['get', 'list', 'watch'].includes(verb);
-    const scenario = await serve([vmManifest('prod', 'db-0', 'Halted')], reading);
+    const scenario = await serve([vmManifest('prod', 'db-0', 'Halted')], false);
     const { plan, outcome } = await scenario.run({ 'db-0': ['blue'] });
     assert.deepEqual(kinds(plan), ['edit-template']);
     assert.deepEqual(results(outcome), { 'db-0': 'failed' });
     assert.equal(failure(outcome).code, 'cluster/forbidden');
-    assert.match(failure(outcome).reason ?? '', /no permission to patch virtualmachines in namespace prod/);
+    assert.match(failure(outcome).reason ?? '', /no permission to get virtualmachines in namespace prod/);
     assert.equal(outcome.summary.writes, 0);
   });
 
@@ -98,11 +79,19 @@ function withoutNics(namespace: string, name: string, devices: object = {}): Kub
   return { ...manifest, spec: { runStrategy: 'Halted', template: { spec: { domain: { devices } } } } };
 }
 
-const plurals: Readonly<Record<string, string>> = {
-  VirtualMachine: 'virtualmachines',
-  VirtualMachineInstance: 'virtualmachineinstances',
-  NetworkAttachmentDefinition: 'network-attachment-definitions',
-};
+const resources: readonly Resource[] = [virtualMachines, virtualMachineInstances, networkAttachmentDefinitions];
+
+function resourceOf({ kind }: KubeObject): Resource {
+  const found = resources.find((resource) => resource.kind === kind);
+  assert.ok(found !== undefined, kind);
+  return found;
+}
+
+/** An object as it may be created: without what the server gives. */
+function writable(object: KubeObject): KubeObject {
+  const { namespace = '', name, annotations } = object.metadata;
+  return { ...object, metadata: { namespace, name, ...(annotations !== undefined && { annotations }) } };
+}
 
 /** The VMI that a VM of this template runs as. */
 function instanceOf({ metadata: { namespace = '', name }, spec }: KubeObject): KubeObject {

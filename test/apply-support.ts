@@ -57,9 +57,8 @@ export function intercepted(
 }
 
 /** Ends all misbehaviour; guests look again. */
-export function heal({ sandbox }: Stage): void {
-  sandbox.faults.set([]);
-  sandbox.wake();
+export async function heal({ cluster }: Stage): Promise<void> {
+  await cluster.misbehave();
 }
 
 /** What a client throws when the connection breaks before the answer. */

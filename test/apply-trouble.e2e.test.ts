@@ -1,4 +1,4 @@
-/** Changes of running VMs, from desired state to outcome, on the sandbox: what goes wrong. */
+/** Changes of running VMs, from desired state to outcome, on a cluster: what goes wrong. */
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
@@ -10,6 +10,7 @@ import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { applyOptions, type Nic, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results, unreachable, type Vms, withVm } from './apply-support.ts';
 import { ofVms } from './plan-cases.ts';
+import { sandboxTest } from './sandbox-only.ts';
 
 suite('trouble', () => {
   let here: Stage;
@@ -20,7 +21,7 @@ suite('trouble', () => {
 
   test('a guest that takes no NIC: the layer is named, and no other VM suffers', async () => {
     const scenario = await withVm(here, 'noplug', 'db-0', 'db-1');
-    here.sandbox.faults.set([{ name: 'no-plug', value: 'stuck' }]);
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
     try {
       const vms: Vms = { 'db-0': ['stuck', { name: 'later', on: 'vlan20' }], 'db-1': ['blue'] };
       const { outcome, events } = await scenario.run(vms, { actionTimeoutMs: 4000 });
@@ -32,18 +33,18 @@ suite('trouble', () => {
       assert.match(outcome.targets[0]?.actions[1]?.reason ?? '', /^"plug stuck" failed$/);
       assert.ok(events.some((event) => event.type === 'waiting' && event.layer === 'domain'));
       // Once the guest takes it, the next run goes on from there.
-      heal(here);
+      await heal(here);
       const next = await scenario.run(vms);
       assert.deepEqual(results(next.outcome), { 'db-0': 'converged' }, JSON.stringify(next.outcome));
     } finally {
-      heal(here);
+      await heal(here);
     }
   });
 
   test('a guest that releases no NIC: the domain is named', async () => {
     const scenario = await withVm(here, 'nounplug');
     await scenario.run({ 'db-0': ['blue'] });
-    here.sandbox.faults.set([{ name: 'no-unplug', value: 'blue' }]);
+    await here.cluster.misbehave({ name: 'no-unplug', value: 'blue' });
     try {
       const { outcome } = await scenario.run({ 'db-0': [] }, { actionTimeoutMs: 1500 });
       assert.deepEqual(results(outcome), { 'db-0': 'failed' });
@@ -52,7 +53,7 @@ suite('trouble', () => {
       assert.match(failure(outcome).reason ?? '', /guest has not released "blue"/);
       assert.deepEqual((await scenario.live('db-0')).owned, ['blue']);
     } finally {
-      heal(here);
+      await heal(here);
     }
     const next = await scenario.run({ 'db-0': [] });
     assert.deepEqual(results(next.outcome), { 'db-0': 'converged' }, JSON.stringify(next));
@@ -60,7 +61,7 @@ suite('trouble', () => {
 
   test('a CNI plugin that fails: the run ends early with the words of the event', async () => {
     const scenario = await withVm(here, 'cni');
-    here.sandbox.faults.set([{ name: 'cni-add-fails', value: 'vlan30' }]);
+    await here.cluster.misbehave({ name: 'cni-add-fails', value: 'vlan30' });
     try {
       const { outcome } = await scenario.run({ 'db-0': [{ name: 'blue', on: 'vlan30' }] });
       assert.deepEqual(results(outcome), { 'db-0': 'failed' });
@@ -68,7 +69,7 @@ suite('trouble', () => {
       assert.equal(failure(outcome).code, 'apply/not-plugged');
       assert.match(failure(outcome).reason ?? '', /FailedAddingInterface/);
     } finally {
-      heal(here);
+      await heal(here);
     }
   });
 
@@ -204,7 +205,7 @@ suite('trouble', () => {
 
   test('exec that is forbidden: VMI status speaks for the domain, unless the XML is demanded', async () => {
     const scenario = await withVm(here, 'noexec');
-    here.sandbox.faults.set([{ name: 'exec-forbidden', value: '*' }]);
+    await here.cluster.misbehave({ name: 'exec-forbidden', value: '*' });
     try {
       const { outcome } = await scenario.run({ 'db-0': ['blue'] });
       assert.deepEqual(results(outcome), { 'db-0': 'converged' }, JSON.stringify(outcome));
@@ -213,7 +214,7 @@ suite('trouble', () => {
       assert.equal(failure(demanding.outcome).layer, 'domain');
       assert.match(failure(demanding.outcome).reason ?? '', /domain XML can not be read: no permission/);
     } finally {
-      heal(here);
+      await heal(here);
     }
   });
 
@@ -251,7 +252,7 @@ suite('an API server that is unwell', () => {
       const options = applyOptions({ signal: stop.signal, actionTimeoutMs: 600_000, runTimeoutMs: 600_000 });
       const outcome = await applyPlan(plan, scenario.cluster, options, (event) => {
         events.push(event);
-        if (event.type === 'layer-reached' && event.layer === 'multus') void here.sandbox.stop();
+        if (event.type === 'layer-reached' && event.layer === 'multus') void here.cluster.stop();
         if (event.type === 'waiting' && event.reason?.includes('can not be reached')) stop.abort('SIGTERM');
       });
       assert.equal(failure(outcome).code, 'cluster/unreachable', JSON.stringify(outcome));
@@ -261,7 +262,7 @@ suite('an API server that is unwell', () => {
     }
   });
 
-  test('errors and cut watches slow a run down, no more', async () => {
+  sandboxTest('errors and cut watches slow a run down, no more', async () => {
     let refused = 0;
     const here = await stage({
       faults: [

@@ -1,4 +1,4 @@
-/** Changes of running VMs, from desired state to outcome, on the sandbox: what goes well. */
+/** Changes of running VMs, from desired state to outcome, on a cluster: what goes well. */
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
@@ -214,13 +214,13 @@ suite('without the dynamic-networks controller', () => {
   test('a migration that hangs is named', async () => {
     const scenario = await here.scenario('hangs');
     await scenario.vm('db-0');
-    here.sandbox.faults.set([{ name: 'migration-hangs', value: '*' }]);
+    await here.cluster.misbehave({ name: 'migration-hangs', value: '*' });
     try {
       const { outcome } = await scenario.run({ 'db-0': ['blue'] }, { migrationTimeoutMs: 3000 });
       assert.deepEqual(results(outcome), { 'db-0': 'failed' });
       assert.match(failure(outcome).reason ?? '', /migrat/);
     } finally {
-      heal(here);
+      await heal(here);
     }
   });
 });

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
@@ -49,7 +49,7 @@ interface BadInput {
   readonly says: RegExp;
   readonly remedy: RegExp;
   readonly skip?: string | false;
-  /** Makes another kubeconfig out of that of the sandbox. */
+  /** Makes another kubeconfig out of that of the cluster. */
   readonly kubeconfig?: (text: string) => string;
 }
 
@@ -350,10 +350,10 @@ describe('bad input', { concurrency: 2 }, () => {
   });
 });
 
-/** The kubeconfig of the sandbox, or what the case makes of it. */
+/** The kubeconfig of the cluster, or what the case makes of it. */
 async function environment(number: number, { kubeconfig }: BadInput): Promise<CliOptions> {
   if (kubeconfig === undefined) return {};
   const name = `kubeconfig-${number}`;
-  await writeFiles(stage.folder, { [name]: kubeconfig(stage.sandbox.kubeconfig) });
+  await writeFiles(stage.folder, { [name]: kubeconfig(await readFile(stage.planKubeconfig, 'utf8')) });
   return { env: { KUBECONFIG: join(stage.folder, name) } };
 }

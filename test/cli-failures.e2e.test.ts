@@ -1,14 +1,14 @@
 /** The command line where something goes wrong: signals, kills, refused exec, networks and guests that fail. */
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import type { AssembleOptions } from '../sandbox/sandbox.ts';
 import { CliStage } from './cli-stage.ts';
+import type { ClusterOptions } from './cluster-under-test.ts';
 
 const vlans = ['vlan100', 'vlan101', 'vlan102', 'vlan100', 'vlan101', 'vlan102'] as const;
 const four = [0, 1, 2, 3].map((index) => ({ name: `nic-${index}`, network: vlans[index] ?? '' }));
 const names = four.map(({ name }) => name);
 
-async function staged(t: TestContext, options: AssembleOptions): Promise<CliStage> {
+async function staged(t: TestContext, options: ClusterOptions): Promise<CliStage> {
   const stage = await CliStage.start({ vms: 4, ...options });
   t.after(() => stage.stop());
   return stage;
@@ -23,6 +23,8 @@ async function assertConverges(stage: CliStage, folder: string, vm: string): Pro
   await stage.expect(0, ['apply', folder]);
   assert.deepEqual(ours(await stage.guestNics(vm, 'fleet')), names);
   await stage.expect(0, ['plan', folder]);
+  // What came until now is no part of the next test.
+  stage.requests();
 }
 
 describe('a run that is stopped', { concurrency: false }, () => {
@@ -115,7 +117,7 @@ test('one VM fails, the others converge: exit 5, and the reason in the words of 
   assert.match(failed.stdout, /^2 VMs converged, 1 failed; 3 writes in /m);
   assert.deepEqual((await stage.guestNics('db-0')).includes('storage'), true);
   // Once it is mended, running again goes on from there.
-  stage.sandbox.faults.set([]);
+  await stage.cluster.misbehave();
   const healed = await stage.run(['apply', folder]);
   assert.equal(healed.code, 0, healed.stdout + healed.stderr);
   await stage.expect(0, ['plan', folder]);

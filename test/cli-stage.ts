@@ -1,4 +1,4 @@
-/** A sandbox for tests of the command line: its kubeconfig, what the command line asked of it, what libvirt has. */
+/** A cluster for tests of the command line: kubeconfigs, what the command line asked of it, what libvirt has. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,51 +8,44 @@ import type { KubeObject } from '../reconcile/kube/cluster.ts';
 import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
 import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
 import type { AuditEntry } from '../sandbox/api/contract.ts';
-import { type AssembledSandbox, type AssembleOptions, assembleSandbox } from '../sandbox/sandbox.ts';
 import { type CliOptions, type CliResult, CliRun } from './cli-process.ts';
+import { type ClusterOptions, type ClusterUnderTest, kubeconfigFor, startCluster } from './cluster-under-test.ts';
 import { writeFiles } from './desired-state.ts';
 
-/** The user of the kubeconfig; the actors of the sandbox are others. */
-const user = 'kubernetes-admin';
-
 export class CliStage {
-  readonly sandbox: AssembledSandbox;
+  readonly cluster: ClusterUnderTest;
   readonly folder: string;
+  /** Path of a kubeconfig of the account that applies. */
   readonly kubeconfig: string;
-  readonly #audit: AuditEntry[];
+  /** The same of the account that plans. */
+  readonly planKubeconfig: string;
 
-  constructor(sandbox: AssembledSandbox, folder: string, audit: AuditEntry[]) {
-    this.sandbox = sandbox;
+  constructor(cluster: ClusterUnderTest, folder: string) {
+    this.cluster = cluster;
     this.folder = folder;
     this.kubeconfig = join(folder, 'kubeconfig');
-    this.#audit = audit;
+    this.planKubeconfig = join(folder, 'kubeconfig-plan');
   }
 
-  static async start(options: AssembleOptions = {}): Promise<CliStage> {
-    const audit: AuditEntry[] = [];
-    const sandbox = await assembleSandbox({
-      speed: 25,
-      ...options,
-      onRequest: (entry) => {
-        if (entry.user === user) audit.push(entry);
-      },
-    });
+  static async start(options: ClusterOptions = {}): Promise<CliStage> {
+    const cluster = await startCluster(options);
     const folder = await mkdtemp(join(tmpdir(), 'patchpanel-cli-'));
-    const stage = new CliStage(sandbox, folder, audit);
-    await writeFile(stage.kubeconfig, sandbox.kubeconfig, { mode: 0o600 });
-    // The sandbox has asked for things itself, as the same user.
-    stage.requests();
+    const stage = new CliStage(cluster, folder);
+    const { plan, apply } = cluster.tokens;
+    await writeFile(stage.kubeconfig, kubeconfigFor(cluster, apply), { mode: 0o600 });
+    await writeFile(stage.planKubeconfig, kubeconfigFor(cluster, plan), { mode: 0o600 });
     return stage;
   }
 
   async stop(): Promise<void> {
-    await this.sandbox.stop();
+    await this.cluster.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Starts a command line; the cluster it finds is this one. */
+  /** Starts a command line; the cluster it finds is this one, as the account that may plan or the one that may apply. */
   begin(args: readonly string[], options: CliOptions = {}): CliRun {
-    return new CliRun(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...options.env } });
+    const kubeconfig = args[0] === 'plan' ? this.planKubeconfig : this.kubeconfig;
+    return new CliRun(args, { ...options, env: { KUBECONFIG: kubeconfig, ...options.env } });
   }
 
   async run(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
@@ -68,7 +61,7 @@ export class CliStage {
 
   /** All that command lines asked for since the last call. */
   requests(): readonly AuditEntry[] {
-    return this.#audit.splice(0);
+    return this.cluster.requests();
   }
 
   /** Writes since the last call, as `PATCH virtualmachines /apis/...`; an exec that reads is none. */
@@ -96,25 +89,22 @@ export class CliStage {
 
   async domainXml(name: string, namespace = 'demo'): Promise<string> {
     const labelSelector = `kubevirt.io=virt-launcher,vm.kubevirt.io/name=${name}`;
-    const running = await this.sandbox.admin.list(pods, { namespace, labelSelector }, (pod) => pod);
+    const running = await this.cluster.admin.list(pods, { namespace, labelSelector }, (pod) => pod);
     const pod = running.items.find(({ status }) => (status as { phase?: string } | undefined)?.phase === 'Running');
     assert.ok(pod !== undefined, `${name} has no launcher pod`);
     const target = { namespace, pod: pod.metadata.name, container: 'compute' };
-    const { stdout } = await this.sandbox.admin.exec(target, ['virsh', 'dumpxml', `${namespace}_${name}`]);
-    this.requests();
+    const { stdout } = await this.cluster.admin.exec(target, ['virsh', 'dumpxml', `${namespace}_${name}`]);
     return stdout;
   }
 
   /** Creates a network whose config is this text. */
   async network(name: string, config: string, namespace = 'demo'): Promise<KubeObject> {
-    const created = await this.sandbox.admin.create(networkAttachmentDefinitions, {
+    return await this.cluster.admin.create(networkAttachmentDefinitions, {
       apiVersion: 'k8s.cni.cncf.io/v1',
       kind: 'NetworkAttachmentDefinition',
       metadata: { namespace, name },
       spec: { config },
     });
-    this.requests();
-    return created;
   }
 }
 

@@ -1,4 +1,4 @@
-/** The command line as a process, against the sandbox: what it prints, its exit codes, and what it writes. */
+/** The command line as a process, against a cluster: what it prints, its exit codes, and what it writes. */
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => stage.stop());
 
-/** A VM of the sandbox's fleet for each test, so that they do not meet. */
+/** A VM of the fleet for each test, so that they do not meet. */
 const fleetNetworks = ['vlan100', 'vlan101', 'vlan102'] as const;
 
 async function fleetVm(name: string, ...nics: readonly string[]): Promise<string> {
@@ -262,7 +262,7 @@ test('sandbox says why it can not start', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [['--kubeconfig', '/nonexistent/config'], 3, /can not be written to \/nonexistent\/config.*cli\/input/],
     [['--kubeconfig', join(stage.folder, 'x'), '--load', '/nonexistent'], 3, /\/nonexistent/],
-    [['--kubeconfig', join(stage.folder, 'x'), '--port', new URL(stage.sandbox.api.url).port], 1, /sandbox\/port/],
+    [['--kubeconfig', join(stage.folder, 'x'), '--port', new URL(stage.cluster.server).port], 1, /sandbox\/port/],
   ];
   for (const [args, exit, words] of cases) {
     const { code, stderr } = await cli(['sandbox', ...args]);

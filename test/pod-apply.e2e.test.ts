@@ -74,7 +74,7 @@ test('CNI ADD fails: said in the words of the controller, and the element is tak
   const it = await scenario('refusing');
   const pod = await it.pod('router', foreign);
   const before = JSON.parse((await it.networks('router')) ?? '') as unknown;
-  here.sandbox.faults.set([{ name: 'cni-add-fails', value: 'refusing/vlan20' }]);
+  await here.cluster.misbehave({ name: 'cni-add-fails', value: 'refusing/vlan20' });
   try {
     const red = it.element('red', 'vlan20');
     const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]));
@@ -84,11 +84,11 @@ test('CNI ADD fails: said in the words of the controller, and the element is tak
     assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), before);
     assert.equal(await it.owned('router'), undefined);
     assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'net1 refusing/vlan30']);
-    heal(here);
+    await heal(here);
     const again = await it.apply(it.plan(pod, [plug(red)], [red]));
     assert.deepEqual(results(again.outcome), { router: 'converged' });
   } finally {
-    heal(here);
+    await heal(here);
   }
 });
 

@@ -16,11 +16,12 @@ import { applyOptions, type Scenario } from './apply-scenario.ts';
 export type Step = PodAction extends infer A ? (A extends PodAction ? Omit<A, 'id' | 'after'> : never) : never;
 
 export class PodScenario {
+  /** The administrator's: no shipped role may write pods yet. */
   readonly cluster: Cluster;
   readonly namespace: string;
 
-  constructor({ cluster, namespace }: Pick<Scenario, 'cluster' | 'namespace'>) {
-    this.cluster = cluster;
+  constructor({ admin, namespace }: Pick<Scenario, 'admin' | 'namespace'>) {
+    this.cluster = admin;
     this.namespace = namespace;
   }
 

@@ -1,4 +1,4 @@
-/** A declared number of PCIe ports on the sandbox, by the command line: written, restarted for, and there. */
+/** A declared number of PCIe ports, by the command line: written, restarted for, and there. */
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -9,7 +9,6 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parse } from 'yaml';
 import type { KubeObject } from '../reconcile/kube/cluster.ts';
 import { configMaps, virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
 import { fields } from '../reconcile/systems/json-shape.ts';
@@ -46,25 +45,25 @@ async function planOf(stage: CliStage, path: string, code: number): Promise<VmsP
 }
 
 async function template(stage: CliStage, name: string): Promise<{ annotations: object; devices: object }> {
-  const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', name);
+  const vm = await stage.cluster.admin.get(virtualMachines, 'demo', name);
   const { metadata, spec } = fields(fields(vm?.spec).template);
   stage.requests();
   return { annotations: fields(fields(metadata).annotations), devices: fields(fields(fields(spec).domain).devices) };
 }
 
 async function instance(stage: CliStage, name: string): Promise<KubeObject | undefined> {
-  return await stage.sandbox.admin.get(virtualMachineInstances, 'demo', name);
+  return await stage.cluster.admin.get(virtualMachineInstances, 'demo', name);
 }
 
 /** Asks for a restart as virtctl does, and waits for the new instance to run. */
 async function restart(stage: CliStage, name: string): Promise<void> {
   const before = (await instance(stage, name))?.metadata.uid;
-  const { cluster } = parse(stage.sandbox.kubeconfig).clusters[0];
+  const { server, ca, adminToken } = stage.cluster;
   const path = `/apis/subresources.kubevirt.io/v1/namespaces/demo/virtualmachines/${name}/restart`;
-  const asked = request(new URL(path, cluster.server), {
+  const asked = request(new URL(path, server), {
     method: 'PUT',
-    ca: Buffer.from(cluster['certificate-authority-data'], 'base64'),
-    headers: { authorization: `Bearer ${stage.sandbox.adminToken}`, 'content-type': 'application/json' },
+    ca,
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
   });
   asked.end('{}');
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
@@ -162,23 +161,23 @@ suite('by a hook sidecar', () => {
   before(async () => {
     stage = await CliStage.start();
     const path = { group: 'kubevirt.io', version: 'v1', plural: 'kubevirts', kind: 'KubeVirt' };
-    const [kubevirt] = (await stage.sandbox.admin.list(path, {}, (object) => object)).items;
+    const [kubevirt] = (await stage.cluster.admin.list(path, {}, (object) => object)).items;
     const { namespace, name = '' } = kubevirt?.metadata ?? {};
     const configuration = { developerConfiguration: { featureGates: ['Sidecar'] } };
-    await stage.sandbox.admin.mergePatch(path, namespace, name, { spec: { configuration } });
+    await stage.cluster.admin.mergePatch(path, namespace, name, { spec: { configuration } });
     const status = { observedKubeVirtVersion: 'v1.5.2' };
-    await stage.sandbox.admin.mergePatch(path, namespace, name, { status }, { subresource: 'status' });
+    await stage.cluster.admin.mergePatch(path, namespace, name, { status }, { subresource: 'status' });
     stage.requests();
   });
   after(() => stage.stop());
 
-  const configMap = () => stage.sandbox.admin.get(configMaps, 'demo', 'web-0-root-ports');
+  const configMap = () => stage.cluster.admin.get(configMaps, 'demo', 'web-0-root-ports');
 
   test('a ConfigMap of the VM, a script that works, and the sidecars of others', async () => {
     const smbios = { image: 'registry.example.com/smbios:1', args: ['--version', 'v1alpha2'] };
     const path = await declare(stage, 'hook', 'web-0');
     const mark = { template: { metadata: { annotations: { [hookSidecars]: JSON.stringify([smbios]) } } } };
-    await stage.sandbox.admin.mergePatch(virtualMachines, 'demo', 'web-0', { spec: mark });
+    await stage.cluster.admin.mergePatch(virtualMachines, 'demo', 'web-0', { spec: mark });
     const text = (await stage.expect(2, ['plan', path])).stdout;
     assert.match(
       text,
@@ -197,7 +196,7 @@ suite('by a hook sidecar', () => {
         'PATCH virtualmachines /apis/kubevirt.io/v1/namespaces/demo/virtualmachines/web-0',
       ],
     );
-    const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', 'web-0');
+    const vm = await stage.cluster.admin.get(virtualMachines, 'demo', 'web-0');
     const written = await configMap();
     assert.deepEqual(written?.metadata.ownerReferences, [
       { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', name: 'web-0', uid: vm?.metadata.uid },
@@ -224,15 +223,15 @@ suite('by a hook sidecar', () => {
     const path = await declare(stage, 'foreign', 'web-1');
     const name = 'web-1-root-ports';
     const metadata = { name, namespace: 'demo' };
-    await stage.sandbox.admin.create(configMaps, { metadata, data: { mine: 'x' } });
+    await stage.cluster.admin.create(configMaps, { metadata, data: { mine: 'x' } });
     const refused = (await stage.expect(5, ['apply', path])).stdout;
     assert.match(refused, /the ConfigMap demo\/web-1-root-ports does not belong to this VM/);
     assert.equal(fields((await template(stage, 'web-1')).annotations)[hookSidecars], undefined);
-    const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', 'web-1');
+    const vm = await stage.cluster.admin.get(virtualMachines, 'demo', 'web-1');
     const owner = { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachine', name: 'web-1', uid: vm?.metadata.uid ?? '' };
-    await stage.sandbox.admin.mergePatch(configMaps, 'demo', name, { metadata: { ownerReferences: [owner] } });
+    await stage.cluster.admin.mergePatch(configMaps, 'demo', name, { metadata: { ownerReferences: [owner] } });
     await stage.expect(0, ['apply', path]);
-    const found = await stage.sandbox.admin.get(configMaps, 'demo', name);
+    const found = await stage.cluster.admin.get(configMaps, 'demo', name);
     assert.deepEqual(Object.keys(fields(found?.data)).sort(), ['mine', 'root-ports-24.sh']);
   });
 
@@ -240,7 +239,7 @@ suite('by a hook sidecar', () => {
     const path = await declare(stage, 'odd', 'db-0', true);
     await writeFile(join(path, 'db-0.yaml'), (await readFile(join(path, 'db-0.yaml'), 'utf8')).replace('24', '60'));
     const mark = { template: { metadata: { annotations: { [hookSidecars]: '{}' } } } };
-    await stage.sandbox.admin.mergePatch(virtualMachines, 'demo', 'db-0', { spec: mark });
+    await stage.cluster.admin.mergePatch(virtualMachines, 'demo', 'db-0', { spec: mark });
     const refused = (await stage.expect(5, ['apply', path])).stdout;
     assert.match(refused, /hooks\.kubevirt\.io\/hookSidecars is no list of sidecars/);
   });
@@ -252,7 +251,7 @@ suite('by a field', () => {
   before(async () => {
     // As a KubeVirt with the field would have it, in the webhooks and in what it serves.
     Object.assign(fields(devices), { numberPciPorts: { type: 'integer' } });
-    stage = await CliStage.start();
+    stage = await CliStage.start({ definitions: 'trimmed' });
   });
   after(async () => {
     Reflect.deleteProperty(fields(devices), 'numberPciPorts');

@@ -60,7 +60,7 @@ test('apply asks for what is granted to it: plugs, unplugs, and failures that it
   const both = { 'web-0': ['storage'], 'web-1': ['storage', 'backup'] };
   await stage.expect(0, ['apply', await stage.desired('plug', both), '--domain-xml', 'never']);
   await stage.expect(0, ['apply', await stage.desired('unplug', { 'web-0': [] }), '--domain-xml', 'never']);
-  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  await stage.cluster.misbehave({ name: 'no-plug', value: 'mgmt' });
   const failing = await stage.desired('failing', { 'db-0': ['mgmt'] });
   await stage.expect(5, ['apply', failing, '--domain-xml', 'never', '--action-timeout', '2']);
   const requests = stage.requests();
@@ -86,7 +86,7 @@ test('restart is a role apart, for apply alone', async () => {
     join(path, 'db-0.yaml'),
     `${head('NetworkAttachments')}metadata: {name: db-0, namespace: demo}\n${spec}\n`,
   );
-  stage.sandbox.faults.set([]);
+  await stage.cluster.misbehave();
   stage.requests();
   await stage.expect(0, ['apply', path, '--domain-xml', 'never']);
   const writes = stage.requests().filter(({ method }) => method !== 'GET');

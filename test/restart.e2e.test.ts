@@ -57,14 +57,14 @@ async function declare(folder: string, wish: Wish): Promise<string> {
 /** A VM of its own for each test, which runs. */
 async function newVm(name: string): Promise<void> {
   const manifest = vmManifest('demo', name);
-  await stage.sandbox.admin.create(virtualMachines, manifest);
+  await stage.cluster.admin.create(virtualMachines, manifest);
   await until(name, '');
 }
 
 /** Waits for an instance other than that one to run. */
 async function until(name: string, before: string): Promise<string> {
   for (let attempt = 0; attempt < 800; attempt += 1) {
-    const vmi = await stage.sandbox.admin.get(virtualMachineInstances, 'demo', name);
+    const vmi = await stage.cluster.admin.get(virtualMachineInstances, 'demo', name);
     const { phase, interfaces } = fields(vmi?.status);
     const uid = vmi?.metadata.uid ?? '';
     if (uid !== before && phase === 'Running' && items(interfaces).length > 0) {
@@ -77,7 +77,7 @@ async function until(name: string, before: string): Promise<string> {
 }
 
 async function instance(name: string): Promise<string> {
-  const vmi = await stage.sandbox.admin.get(virtualMachineInstances, 'demo', name);
+  const vmi = await stage.cluster.admin.get(virtualMachineInstances, 'demo', name);
   stage.requests();
   return vmi?.metadata.uid ?? 'none';
 }
@@ -236,7 +236,7 @@ test('restarted by another hand in between: done, without a request', async () =
         // Right behind the write of the ports.
         return async (...given: Parameters<Cluster['jsonPatch']>) => {
           const written = await target.jsonPatch(...given);
-          await stage.sandbox.admin.update(
+          await stage.cluster.admin.update(
             virtualMachines,
             { metadata: { name: 'other', namespace: 'demo' } },
             { subresource: 'restart' },
@@ -273,7 +273,7 @@ test('the window closes before its turn', async () => {
 test('what KubeVirt does not restart, or would not start again, is refused; the rest is written', async () => {
   await newVm('refused');
   const before = await instance('refused');
-  await stage.sandbox.admin.create(virtualMachines, {
+  await stage.cluster.admin.create(virtualMachines, {
     ...vmManifest('demo', 'once'),
     spec: { ...fields(vmManifest('demo', 'once').spec), runStrategy: 'Once' },
   });
@@ -282,11 +282,11 @@ test('what KubeVirt does not restart, or would not start again, is refused; the 
   const text = (await stage.expect(4, ['apply', path])).stdout;
   assert.match(text, /\(restart-refused\) once has the run strategy Once/);
   assert.equal(restarts(), 0);
-  await stage.sandbox.admin.create(virtualMachines, {
+  await stage.cluster.admin.create(virtualMachines, {
     ...vmManifest('demo', 'manual'),
     spec: { ...fields(vmManifest('demo', 'manual').spec), runStrategy: 'Manual' },
   });
-  await stage.sandbox.admin.update(
+  await stage.cluster.admin.update(
     virtualMachines,
     { metadata: { name: 'manual', namespace: 'demo' } },
     { subresource: 'start' },
@@ -296,7 +296,7 @@ test('what KubeVirt does not restart, or would not start again, is refused; the 
   assert.notEqual(await instance('manual'), first);
 
   const nic = { name: 'blue', network: 'fleeting-net', mac: '02:00:00:00:0d:01' };
-  await stage.sandbox.admin.create(
+  await stage.cluster.admin.create(
     {
       group: 'k8s.cni.cncf.io',
       version: 'v1',
@@ -306,7 +306,7 @@ test('what KubeVirt does not restart, or would not start again, is refused; the 
     nad('demo', 'fleeting-net'),
   );
   await stage.expect(0, ['apply', await declare('gone', { vm: 'refused', nics: [nic] })]);
-  await stage.sandbox.admin.delete(
+  await stage.cluster.admin.delete(
     {
       group: 'k8s.cni.cncf.io',
       version: 'v1',

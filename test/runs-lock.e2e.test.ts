@@ -1,4 +1,4 @@
-/** Runs of one repository and the lock that keeps them apart, through the command line on the sandbox. */
+/** Runs of one repository and the lock that keeps them apart, through the command line. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { leases } from '../reconcile/kube/resources.ts';
@@ -15,20 +15,19 @@ afterEach(heal);
 
 const json = ['--log-format', 'json'];
 
-function heal(): void {
-  stage.sandbox.faults.set([]);
-  stage.sandbox.wake();
+async function heal(): Promise<void> {
+  await stage.cluster.misbehave();
 }
 
 async function lease(name: string) {
-  const found = await stage.sandbox.admin.get(leases, 'demo', name);
+  const found = await stage.cluster.admin.get(leases, 'demo', name);
   stage.requests();
   return fields(found?.spec);
 }
 
 /** A run that can't end before the guests are healed. */
 async function stuckRun(folder: string, record: string, ...more: readonly string[]): Promise<CliRun> {
-  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  await stage.cluster.misbehave({ name: 'no-plug', value: 'mgmt' });
   const run = stage.begin(['apply', folder, '--record', `demo/${record}`, ...json, ...more]);
   await run.saw('"layer":"domain"');
   return run;
@@ -46,7 +45,7 @@ test('the second of two runs is refused, and told by whom; one that may wait goe
   assert.deepEqual(stage.writes(), []);
   const waiting = stage.begin([...args, '--lock-timeout', '60']);
   await waiting.saw('waiting for it');
-  heal();
+  await heal();
   assert.equal((await first.result).code, 0);
   const second = await waiting.result;
   assert.equal(second.code, 0, second.stderr);
@@ -59,7 +58,7 @@ test('the second of two runs is refused, and told by whom; one that may wait goe
 test('a run that has nothing to do takes no lock, and asks for none', async () => {
   const folder = await stage.desired('nothing', { 'db-0': [] });
   const holder = { metadata: { namespace: 'demo', name: 'nothing' }, spec: { holderIdentity: 'other/1' } };
-  await stage.sandbox.admin.create(leases, holder);
+  await stage.cluster.admin.create(leases, holder);
   stage.requests();
   await stage.expect(0, ['apply', folder, '--record', 'demo/nothing']);
   assert.deepEqual(stage.writes(), []);
@@ -71,7 +70,7 @@ test('the lock of a run that was killed is free when its time is up', async () =
   const { holderIdentity: dead } = await lease('killed');
   killed.kill('SIGKILL');
   await killed.result;
-  heal();
+  await heal();
   const next = await stage.expect(0, ['apply', folder, '--record', 'demo/killed', '--lock-timeout', '60', ...json]);
   assert.match(next.stderr, /"state":"taken"/);
   const { holderIdentity, leaseTransitions } = await lease('killed');
@@ -83,9 +82,9 @@ test('the lock of a run that was killed is free when its time is up', async () =
 test('a run that loses its lock starts nothing new, finishes what is in flight, and leaves the lock alone', async () => {
   const folder = await stage.desired('lost', { 'db-0': ['mgmt', 'red'] });
   const run = await stuckRun(folder, 'lost', '--lease-duration', '3');
-  await stage.sandbox.admin.mergePatch(leases, 'demo', 'lost', { spec: { holderIdentity: 'other/run' } });
+  await stage.cluster.admin.mergePatch(leases, 'demo', 'lost', { spec: { holderIdentity: 'other/run' } });
   await run.saw('was lost: it was taken by other/run');
-  heal();
+  await heal();
   const { code, stdout } = await run.result;
   assert.equal(code, 8, stdout);
   assert.match(stdout, /done +plug mgmt/);
@@ -97,9 +96,9 @@ test('a lock that can not be renewed is given up before others may take it', asy
   const folder = await stage.desired('cut', { 'web-0': ['mgmt', 'green'] });
   await stage.expect(0, ['apply', await stage.desired('clean', { 'web-0': [] })]);
   const run = await stuckRun(folder, 'cut', '--lease-duration', '3');
-  await stage.sandbox.admin.delete(leases, 'demo', 'cut');
+  await stage.cluster.admin.delete(leases, 'demo', 'cut');
   await run.saw('was lost: the Lease was deleted');
-  heal();
+  await heal();
   assert.equal((await run.result).code, 8);
 });
 

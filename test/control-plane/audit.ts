@@ -58,7 +58,7 @@ function entryOf({ user, verb, requestURI, objectRef, responseStatus }: AuditEve
   return {
     user: user.username,
     method: methods[verb] ?? verb.toUpperCase(),
-    path: requestURI,
+    path: requestURI.split('?')[0] ?? '',
     verb,
     resource: objectRef?.resource ?? '',
     ...(objectRef?.subresource !== undefined && { subresource: objectRef.subresource }),

@@ -18,10 +18,13 @@ const definitions: Resource = {
 /**
  * Creates the definitions and waits until they are served. Those of the folder `crds` of PATCHPANEL_CASES are the
  * released ones; what is not there is made of the sandbox's own, trimmed schemas.
- * @param more definitions of a test's own
+ * @param options `released: false`: the sandbox's own alone; `more`: definitions of a test's own
  */
-export async function installDefinitions(admin: Cluster, more: readonly KubeObject[] = []): Promise<void> {
-  const released = releasedDefinitions();
+export async function installDefinitions(
+  admin: Cluster,
+  { released: wanted = true, more = [] }: { readonly released?: boolean; readonly more?: readonly KubeObject[] } = {},
+): Promise<void> {
+  const released = wanted ? releasedDefinitions() : new Map<string, KubeObject>();
   const own = kubevirtResources.map((definition) => released.get(nameOf(definition)) ?? definitionOf(definition));
   const all = [...own, ...more];
   for (const object of all) await admin.create(definitions, object);

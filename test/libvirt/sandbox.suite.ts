@@ -58,7 +58,7 @@ async function withGuest(lab: Lab, context: TestContext, vm: string, linux = fal
     await stage.stop();
     await settled();
   });
-  const vmi = await stage.sandbox.admin.get(virtualMachineInstances, namespace, vm);
+  const vmi = await stage.cluster.admin.get(virtualMachineInstances, namespace, vm);
   assert.ok(vmi !== undefined);
   await launch(lab, name, vmi, { linux });
   context.after(() => lab.remove(name));
@@ -121,7 +121,7 @@ test('a NIC that virsh says is detached stays one that the guest has', async (la
 
   const read = async (): Promise<readonly (string | undefined)[]> => {
     const wanted = { targets: [{ namespace, name: 'web-1' }], networks: [] };
-    const live = await observe(stage.sandbox.admin, wanted, { domainXml: 'always' });
+    const live = await observe(stage.cluster.admin, wanted, { domainXml: 'always' });
     const domain = live.vms.get('demo/web-1')?.domain;
     assert.equal(domain?.kind, 'read');
     return domain?.kind === 'read' ? domain.domain.nics.map(({ name }) => name) : [];

@@ -1,0 +1,167 @@
+/**
+ * The cluster that an end-to-end scenario runs on: the sandbox, or a real kube-apiserver with the sandbox's actors where
+ * PATCHPANEL_TEST_CLUSTER says so. patchpanel comes to both with the service accounts of examples/deploy.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Cluster } from '../reconcile/kube/cluster.ts';
+import type { AuditEntry, ExecHandler } from '../sandbox/api/contract.ts';
+import type { Fault } from '../sandbox/contract.ts';
+import { kubeconfigOf } from '../sandbox/kubeconfig.ts';
+import type { Domain } from '../sandbox/node/libvirt-model.ts';
+import { assembleSandbox } from '../sandbox/sandbox.ts';
+import { startRealCluster } from './control-plane/real-cluster.ts';
+import { type Manifest, permits, readManifests, rightsOf } from './deploy-manifests.ts';
+
+export type ClusterKind = 'sandbox' | 'kube-apiserver';
+
+export interface ClusterOptions {
+  /** Running VMs in namespace `fleet`, beside those of the demonstration. */
+  readonly vms?: number;
+  /** False: no dynamic-networks controller. */
+  readonly dynamicNetworks?: boolean;
+  /** Divides every delay of the actors. */
+  readonly speed?: number;
+  readonly faults?: readonly Fault[];
+  /** False: an API server with KubeVirt's resources, on which nobody acts and which holds nothing. */
+  readonly actors?: false;
+  /** Is asked before the model of libvirt is. */
+  readonly exec?: ExecHandler;
+  /** Is told of each domain that the launcher of a pod changed. */
+  readonly onDomain?: (domain: Domain) => void;
+  /** Of the sandbox alone: is told of every request, whoever asks. */
+  readonly onRequest?: (entry: AuditEntry) => void;
+  /** `trimmed`: the sandbox's own definitions of KubeVirt's resources, also where the released ones are at hand. */
+  readonly definitions?: 'trimmed';
+}
+
+/** Tokens of the service accounts of examples/deploy. */
+export interface Accounts {
+  readonly plan: string;
+  readonly apply: string;
+}
+
+/** The manifests that give them their rights, and the one for exec, which is bound to both here. */
+export const grantedRoles = [
+  'base/rbac.yaml',
+  'overlays/with-restart/rbac.yaml',
+  'overlays/with-sidecar/rbac.yaml',
+] as const;
+export const execRole = 'overlays/with-exec/rbac.yaml';
+
+/** Rights of `apply` that scenarios need and no manifest gives yet. */
+export const unshippedRights: readonly Manifest[] = [
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'patchpanel-unshipped' },
+    rules: [
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        verbs: ['get', 'create', 'update', 'patch', 'delete'],
+      },
+      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'patch'] },
+    ],
+  },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'patchpanel-unshipped' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'patchpanel-unshipped' },
+    subjects: [{ kind: 'ServiceAccount', name: 'patchpanel-apply', namespace: 'patchpanel' }],
+  },
+];
+
+/** Their users. */
+export const accountUsers: readonly string[] = ['plan', 'apply'].map(userOf);
+
+export interface ClusterUnderTest {
+  readonly kind: ClusterKind;
+  /** Of the API server. */
+  readonly version: string;
+  readonly server: string;
+  /** PEM of the authority of its certificate. */
+  readonly ca: string;
+  /** Client of an administrator: for what a scenario prepares, and how it interferes. */
+  readonly admin: Cluster;
+  readonly adminToken: string;
+  readonly tokens: Accounts;
+  /** From now on these faults, and no others; guests look again. */
+  misbehave(...faults: readonly Fault[]): Promise<void>;
+  /** What patchpanel's accounts asked for since the last call. */
+  requests(): readonly AuditEntry[];
+  /** May be called again. */
+  stop(): Promise<void>;
+}
+
+/** Which of the two this process is to test. */
+export const clusterKind: ClusterKind =
+  process.env.PATCHPANEL_TEST_CLUSTER === 'kube-apiserver' ? 'kube-apiserver' : 'sandbox';
+
+export async function startCluster(options: ClusterOptions = {}): Promise<ClusterUnderTest> {
+  const all = { speed: 25, ...options };
+  return clusterKind === 'sandbox' ? await startSandboxCluster(all) : await startRealCluster(all);
+}
+
+/** Kubeconfig, YAML, of one who holds this token. */
+export function kubeconfigFor({ server, ca }: Pick<ClusterUnderTest, 'server' | 'ca'>, token: string): string {
+  return kubeconfigOf({ server, certificate: ca, token });
+}
+
+function userOf(use: string): string {
+  return `system:serviceaccount:patchpanel:patchpanel-${use}`;
+}
+
+async function startSandboxCluster(options: ClusterOptions): Promise<ClusterUnderTest> {
+  const audit: AuditEntry[] = [];
+  const tokens: Accounts = { plan: newToken(), apply: newToken() };
+  const manifests = [...readManifests(...grantedRoles, execRole), ...unshippedRights];
+  // Bound to both: whoever wants a plan to read the domain XML does so.
+  const exec = rightsOf('patchpanel-apply', readManifests(execRole));
+  const { definitions: _definitions, ...own } = options;
+  const sandbox = await assembleSandbox({
+    ...own,
+    accounts: (['plan', 'apply'] as const).map((use) => {
+      const rights = [...rightsOf(`patchpanel-${use}`, manifests), ...exec];
+      return {
+        user: userOf(use),
+        token: tokens[use],
+        allows: ({ verb, group, resource, subresource, namespace }) =>
+          permits(rights, {
+            verb,
+            group,
+            resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+            ...(namespace !== undefined && { namespace }),
+          }),
+      };
+    }),
+    onRequest: (entry) => {
+      if (accountUsers.includes(entry.user)) audit.push(entry);
+      options.onRequest?.(entry);
+    },
+  });
+  const version = (await sandbox.admin.raw('/version')) as { readonly gitVersion: string };
+  let stopped: Promise<void> | undefined;
+  return {
+    kind: 'sandbox',
+    version: version.gitVersion,
+    server: sandbox.api.url,
+    ca: sandbox.ca,
+    admin: sandbox.admin,
+    adminToken: sandbox.adminToken,
+    tokens,
+    async misbehave(...faults) {
+      sandbox.faults.set(faults);
+      sandbox.wake();
+    },
+    requests: () => audit.splice(0),
+    stop() {
+      stopped ??= sandbox.stop();
+      return stopped;
+    },
+  };
+}
+
+function newToken(): string {
+  return randomBytes(24).toString('base64url');
+}

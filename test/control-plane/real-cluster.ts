@@ -1,0 +1,146 @@
+/** A real kube-apiserver with the sandbox's actors on it, each a client of it as in the sandbox. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster, Resource } from '../../reconcile/kube/cluster.ts';
+import { fields, items } from '../../reconcile/systems/json-shape.ts';
+import { Faults } from '../../sandbox/actors/context.ts';
+import { baseObjects, type Placed } from '../../sandbox/base-objects.ts';
+import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from '../../sandbox/cast.ts';
+import type { Fault } from '../../sandbox/contract.ts';
+import { demoNamespace, demoSeeds, fleetSeeds } from '../../sandbox/kubevirt/fleet.ts';
+import { demoPods } from '../../sandbox/plain-pods.ts';
+import {
+  type Accounts,
+  accountUsers,
+  type ClusterOptions,
+  type ClusterUnderTest,
+  execRole,
+  grantedRoles,
+  unshippedRights,
+} from '../cluster-under-test.ts';
+import { readManifests } from '../deploy-manifests.ts';
+import { AuditLog } from './audit.ts';
+import { startControlPlane } from './control-plane.ts';
+import { installDefinitions } from './definitions.ts';
+import { furnish, furnishPods, furnishVms, grant, keepServiceAccounts, tokenFor } from './furnish.ts';
+import { type KubeletEndpoint, serveKubelet } from './kubelet-endpoint.ts';
+import { serveVirtApi } from './virt-api.ts';
+
+const accountFiles = ['base/namespace.yaml', 'base/service-accounts.yaml'] as const;
+const bindings = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'clusterrolebindings',
+  kind: 'ClusterRoleBinding',
+} as const satisfies Resource;
+const reviews = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+} as const satisfies Resource;
+
+export async function startRealCluster(options: ClusterOptions): Promise<ClusterUnderTest> {
+  const users = Object.values(actorUsers).map((name) => ({ name, groups: ['system:masters'] }));
+  const plane = await startControlPlane({ users });
+  const ends: (() => Promise<unknown>)[] = [() => plane.stop()];
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopped ??= (async () => {
+      for (const end of ends.reverse()) await end();
+    })();
+    return stopped;
+  };
+  try {
+    const { admin } = plane;
+    const faults = new Faults(options.faults ?? []);
+    const client = (name: ActorName): Promise<Cluster> =>
+      plane.open(plane.tokenOf(actorUsers[name]), actorPrograms[name]);
+    await installDefinitions(admin, { released: options.definitions !== 'trimmed' });
+    const accounts = await keepServiceAccounts(admin);
+    ends.push(() => accounts.stop());
+    await grant(admin, [...readManifests(...accountFiles, ...grantedRoles), ...unshippedRights]);
+    await setExec(admin, !forbidsExec(options.faults ?? []));
+    let cast: Cast | undefined;
+    if (options.actors !== false) {
+      const kubelet = await serveKubelet(
+        plane.tls,
+        admin,
+        async (request) => (await options.exec?.(request)) ?? (await cast?.exec(request)),
+      );
+      ends.push(() => kubelet.close());
+      const dynamicNetworks = options.dynamicNetworks !== false;
+      for (const placed of baseObjects(dynamicNetworks)) await furnish(admin, reachable(placed, kubelet));
+      const virtApi = await serveVirtApi(plane.tls, admin, await client('virtApi'));
+      ends.push(() => virtApi.close());
+      const reader = await plane.open(plane.adminToken, 'informers');
+      const { speed = 1, onDomain } = options;
+      cast = await startCast({ client, reader, speed, faults, dynamicNetworks, onDomain });
+      ends.push(async () => await cast?.stop());
+      const vms = [...demoSeeds(), ...(options.vms === undefined ? [] : fleetSeeds({ count: options.vms }))];
+      await furnishVms(admin, vms);
+      await furnishPods(admin, demoPods(demoNamespace, new Date().toISOString()));
+    }
+    const log = new AuditLog(plane.auditLog);
+    const cluster: ClusterUnderTest = {
+      kind: 'kube-apiserver',
+      version: plane.versions.kubernetes,
+      server: plane.url,
+      ca: plane.tls.certificate,
+      admin,
+      adminToken: plane.adminToken,
+      tokens: await accountTokens(admin),
+      async misbehave(...list: readonly Fault[]) {
+        await setExec(admin, !forbidsExec(list));
+        faults.set(list);
+        cast?.wake();
+      },
+      requests: () => log.take().filter(({ user }) => accountUsers.includes(user)),
+      stop,
+    };
+    cluster.requests();
+    return cluster;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function forbidsExec(faults: readonly Fault[]): boolean {
+  return faults.some(({ name }) => name === 'exec-forbidden');
+}
+
+/** Binds the role for exec or takes it away, and waits until the server decides accordingly. */
+async function setExec(admin: Cluster, allowed: boolean): Promise<void> {
+  const [role, binding] = readManifests(execRole);
+  if (role === undefined || binding === undefined) throw new Error(`${execRole} has no role and binding`);
+  const [subject] = binding.subjects as readonly object[];
+  const subjects = ['patchpanel-plan', 'patchpanel-apply'].map((name) => ({ ...subject, name }));
+  if (allowed) await grant(admin, [role, { ...binding, subjects }]);
+  else await admin.delete(bindings, undefined, binding.metadata.name);
+  const resourceAttributes = { namespace: 'default', verb: 'create', resource: 'pods', subresource: 'exec' };
+  for (const user of accountUsers) {
+    const review = { metadata: { name: '' }, spec: { user, resourceAttributes } };
+    while (fields((await admin.create(reviews, review)).status).allowed !== allowed) await sleep(10);
+  }
+}
+
+async function accountTokens(admin: Cluster): Promise<Accounts> {
+  const [plan, apply] = await Promise.all(
+    ['plan', 'apply'].map((use) => tokenFor(admin, 'patchpanel', `patchpanel-${use}`)),
+  );
+  return { plan: plan ?? '', apply: apply ?? '' };
+}
+
+/** A node whose kubelet the API server finds on loopback; other objects as they are. */
+function reachable(placed: Placed, { port }: KubeletEndpoint): Placed {
+  if (placed.plural !== 'nodes') return placed;
+  const status = fields(placed.object.status);
+  const own = {
+    ...status,
+    addresses: [...items(status.addresses), { type: 'ExternalIP', address: '127.0.0.1' }],
+    daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    // As kubelets of 1.36 do: the WebSocket of an exec comes through as it is.
+    declaredFeatures: ['ExtendWebSocketsToKubelet'],
+  };
+  return { ...placed, object: { ...placed.object, status: own } };
+}
