@@ -11,6 +11,18 @@ function body(inspected: Inspected): unknown {
   return JSON.parse(inspected.stdout);
 }
 
+test('XML whose devices have yet to be placed is counted with a warning', () => {
+  const nic = "<interface type='ethernet'><model type='virtio'/></interface>";
+  const port = "<controller type='pci' index='1' model='pcie-root-port'/>";
+  const xml = (devices: string) => `<domain><name>x</name><devices>${devices}</devices></domain>`;
+  const text = inspectPorts(xml(port + nic), { output: 'text' });
+  assert.match(text.stderr ?? '', /^warning: 1 NIC has no PCI address: /);
+  assert.equal(text.exitCode, 0);
+  assert.equal(JSON.parse(inspectPorts(xml(port + nic + nic), { output: 'json' }).stdout).warnings.length, 1);
+  // A machine without PCI has NICs on other buses.
+  assert.equal(inspectPorts(xml(nic), { output: 'text' }).stderr, undefined);
+});
+
 test('ports as JSON: every port, what holds it, how many are free', () => {
   const inspected = inspectPorts(domain('domain-hostdev'), { model: 'virtio', output: 'json' });
   assert.equal(inspected.exitCode, 0);

@@ -41,12 +41,25 @@ export function inspectPorts(
   try {
     const domain = parseDomain(stdin);
     const count = countPorts(domain, portPool(model));
-    if (options.output === 'json') return json({ ports: count.ports, free: count.free });
-    return { stdout: portsText(domain, count, model), exitCode: exitCodes.ok };
+    const warnings = portWarnings(domain);
+    if (options.output === 'json') {
+      return json({ ports: count.ports, free: count.free, ...(warnings.length > 0 ? { warnings } : {}) });
+    }
+    return { stdout: portsText(domain, count, model), ...stderrOf(warnings), exitCode: exitCodes.ok };
   } catch (error) {
     if (error instanceof PatchpanelError) return failure(error, options.output);
     throw error;
   }
+}
+
+/** Devices that have yet to be placed take ports that look free. */
+function portWarnings({ nics, pciControllers }: LiveDomain): readonly string[] {
+  const unplaced = nics.filter(({ address }) => address === undefined).length;
+  if (unplaced === 0 || pciControllers.length === 0) return [];
+  const subject = unplaced === 1 ? '1 NIC has' : `${unplaced} NICs have`;
+  return [
+    `${subject} no PCI address: this is not how a domain looks while it runs, and libvirt places devices at its start`,
+  ];
 }
 
 /** Elements of a networks annotation as one parser reads them, with warnings. */

@@ -108,6 +108,20 @@ test('i440fx has one pool for all models, less what the chipset holds', () => {
   }
 });
 
+test('on i440fx nothing is plugged behind an expander bus, nor after it', () => {
+  const controllers = ['pci-root', 'pci-expander-bus', 'pci-bridge']
+    .map((model, index) => `<controller type='pci' index='${index}' model='${model}'/>`)
+    .join('');
+  const { ports, free } = countPorts(domainOf(controllers, 'pc-i440fx-7.2'));
+  assert.deepEqual([free, new Set(ports.map(({ bus }) => bus))], [30, new Set([0])]);
+});
+
+test('the virt machine of Arm has root ports as q35 has', () => {
+  const mmio = "<controller type='scsi' index='0'><address type='virtio-mmio'/></controller>";
+  const devices = `${pcieRoot}${rootPort(1, at('0x00', '0x01'))}${rootPort(2, at('0x00', '0x01', '0x1'))}${mmio}<rng>${at('0x01')}</rng>`;
+  assert.equal(strip(countPorts(domainOf(devices, 'virt-9.2')).ports), '1u 2f');
+});
+
 test('a machine without PCI has no ports', () => {
   assert.deepEqual(countPorts(domainOf('', 's390-ccw-virtio')), { ports: [], free: 0, pool: 'none' });
   assert.deepEqual(countPorts(undefined), { ports: [], free: 0, pool: 'none' });

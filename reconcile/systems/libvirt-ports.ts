@@ -90,9 +90,12 @@ function rootPorts(domain: LiveDomain): readonly Port[] {
 }
 
 function bridgeSlots(domain: LiveDomain): readonly Port[] {
-  return domain.pciControllers
+  const controllers = domain.pciControllers.toSorted(byIndex);
+  // libvirt goes by index, takes an expander bus for as good as a bridge, and QEMU then refuses to plug into that.
+  const end = controllers.findIndex(({ model }) => model === 'pci-expander-bus');
+  return controllers
+    .slice(0, end < 0 ? undefined : end)
     .filter(({ model }) => bridges.has(model))
-    .toSorted(byIndex)
     .flatMap((bridge) =>
       Array.from({ length: lastSlot }, (_, at): Port => {
         const index = at + 1;
