@@ -12,7 +12,9 @@ import { assembleSandbox } from '../sandbox/sandbox.ts';
 import { startRealCluster } from './control-plane/real-cluster.ts';
 import { type Manifest, permits, readManifests, rightsOf } from './deploy-manifests.ts';
 
-export type ClusterKind = 'sandbox' | 'kube-apiserver';
+/** All there are, in the order in which they are reported. */
+export const clusterKinds = ['sandbox', 'kube-apiserver'] as const;
+export type ClusterKind = (typeof clusterKinds)[number];
 
 export interface ClusterOptions {
   /** Running VMs in namespace `fleet`, beside those of the demonstration. */

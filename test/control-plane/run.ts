@@ -1,0 +1,105 @@
+/**
+ * Every end-to-end scenario on the sandbox and on a real kube-apiserver, and a table of how they ended:
+ * `node test/control-plane/run.ts`, or with the files to run. Node's runner tells of each as it goes.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { type ClusterKind, clusterKinds } from '../cluster-under-test.ts';
+import { sandboxOnly } from '../sandbox-only.ts';
+import { scenarioFiles } from '../scenarios.ts';
+import { controlPlanePrograms } from './programs.ts';
+import type { ScenarioResult } from './results.ts';
+
+const root = join(import.meta.dirname, '../..');
+type Column = ReadonlyMap<string, ScenarioResult>;
+
+function runOn(kind: ClusterKind, files: readonly string[], folder: string): { column: Column; exit: number } {
+  console.log(`\n== scenarios on ${kind}`);
+  const log = join(folder, `${kind}.jsonl`);
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      // One at a time: two API servers on two cores only wait for each other.
+      `--test-concurrency=${kind === 'sandbox' ? 2 : 1}`,
+      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+      ...[`--test-reporter=${join(import.meta.dirname, 'results.ts')}`, `--test-reporter-destination=${log}`],
+      ...files,
+    ],
+    { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATCHPANEL_TEST_CLUSTER: kind } },
+  );
+  const results = readFileSync(log, 'utf8').trimEnd().split('\n');
+  const column = results
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as ScenarioResult)
+    .map((result): [string, ScenarioResult] => [`${relative(root, result.file)}: ${result.title}`, result]);
+  return { column: new Map(column), exit: status ?? 1 };
+}
+
+function word(result: ScenarioResult | undefined): string {
+  if (result === undefined) return 'missing';
+  if (result.skipped !== undefined) return 'not here';
+  return result.passed ? 'passed' : 'FAILED';
+}
+
+/** What is wrong with the table: a scenario that ran on one alone, or a list of exceptions that is not exact. */
+function faults(columns: ReadonlyMap<ClusterKind, Column>, whole: boolean): readonly string[] {
+  const sandbox = columns.get('sandbox') ?? new Map<string, ScenarioResult>();
+  const wrong: string[] = [];
+  const excused = new Set<string>();
+  for (const [kind, column] of columns) {
+    for (const key of new Set([...sandbox.keys(), ...column.keys()])) {
+      const result = column.get(key);
+      const own = result?.title.split(' > ').at(-1) ?? '';
+      if (result === undefined || !sandbox.has(key)) wrong.push(`not on ${kind}: ${key}`);
+      else if (result.skipped !== undefined && sandboxOnly[own] !== result.skipped)
+        wrong.push(`left out on ${kind} without a reason in the list: ${key}`);
+      else if (result.skipped !== undefined) excused.add(own);
+    }
+  }
+  if (whole) {
+    for (const title of Object.keys(sandboxOnly)) {
+      if (!excused.has(title))
+        wrong.push(`in the list of what only the sandbox can do, but no such scenario: ${title}`);
+    }
+  }
+  return wrong;
+}
+
+const asked = process.argv.slice(2);
+const files = asked.length > 0 ? asked : scenarioFiles;
+const { folder: programs, seconds } = controlPlanePrograms();
+for (const name of ['kube-apiserver', 'etcd']) {
+  const [line] = execFileSync(join(programs, name), ['--version'], { encoding: 'utf8' }).split('\n');
+  console.log(`${name}: ${line}`);
+}
+console.log(`kube-apiserver and etcd: ${seconds === 0 ? 'there already' : `built in ${seconds} s`}`);
+const folder = mkdtempSync(join(tmpdir(), 'patchpanel-scenarios-'));
+const columns = new Map<ClusterKind, Column>();
+let exit = 0;
+try {
+  for (const kind of clusterKinds) {
+    const began = performance.now();
+    const run = runOn(kind, files, folder);
+    columns.set(kind, run.column);
+    if (run.exit !== 0) exit = 1;
+    console.log(`${kind}: ${run.column.size} scenarios in ${Math.round((performance.now() - began) / 1000)} s`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+console.log(`\n${clusterKinds.map((kind) => kind.padEnd(16)).join('')}scenario`);
+const titles = new Set([...columns.values()].flatMap((column) => [...column.keys()]));
+for (const title of titles)
+  console.log(`${clusterKinds.map((kind) => word(columns.get(kind)?.get(title)).padEnd(16)).join('')}${title}`);
+for (const kind of clusterKinds) {
+  const words = [...titles].map((title) => word(columns.get(kind)?.get(title)));
+  const count = (wanted: string): number => words.filter((one) => one === wanted).length;
+  console.log(`${kind}: ${count('passed')} of ${titles.size} passed, ${count('not here')} can not be there`);
+}
+const wrong = faults(columns, asked.length === 0);
+for (const line of wrong) console.log(`WRONG ${line}`);
+process.exitCode = wrong.length > 0 ? 1 : exit;
