@@ -14,6 +14,7 @@ interface SandboxFlags {
   readonly load?: string;
   readonly withoutDynamicNetworks?: boolean;
   readonly fault?: readonly Fault[];
+  readonly cniPlugins?: string;
   readonly speed: number;
 }
 
@@ -53,6 +54,7 @@ export function addSandbox(program: Command, _exit: Exit): void {
     .option('--vms <number>', 'so many running VMs in namespace fleet, besides the demo VMs', wholeNumber(0))
     .option('--load <folder>', 'create the manifests of a folder')
     .option('--without-dynamic-networks', 'leave the dynamic-networks controller out: changes wait for a migration')
+    .option('--cni-plugins <folder>', 'serve pods that are no launchers by real CNI plugins; needs root')
     .option('--fault <name=value>', `make something go wrong; repeatable: ${faultNames.join(', ')}`, fault)
     .option('--speed <number>', 'divide every delay by this', wholeNumber(1), 1)
     .addHelpText(
@@ -74,6 +76,7 @@ Examples:
         speed: flags.speed,
         ...(flags.vms === undefined ? {} : { vms: flags.vms }),
         ...(flags.load === undefined ? {} : { load: flags.load }),
+        ...(flags.cniPlugins === undefined ? {} : { cniPlugins: flags.cniPlugins }),
       });
       try {
         writeKubeconfig(flags.kubeconfig, sandbox.kubeconfig);

@@ -13,6 +13,8 @@ import { virtController } from './actors/virt-controller.ts';
 import { virtHandler } from './actors/virt-handler.ts';
 import type { ExecHandler } from './api/contract.ts';
 import type { Domain } from './node/libvirt-model.ts';
+import { podExec } from './node/pod-exec.ts';
+import type { RealPlugins } from './node/real-plugins.ts';
 import { virshExec } from './node/virsh.ts';
 
 /** Users of the parts, as on a real cluster: a reader tells writers apart by them. */
@@ -49,10 +51,14 @@ export interface CastOptions {
   /** False: the API server has a virt-controller already, such as the real one. */
   readonly virtController?: boolean;
   readonly onDomain?: ((domain: Domain) => void) | undefined;
+  /** Real CNI plugins, instead of modelled ones; the cast does not close them. */
+  readonly plugins?: RealPlugins | undefined;
+  /** Whether commands run in pods that real plugins serve: as root, on this machine. */
+  readonly execInPods?: boolean | undefined;
 }
 
 export interface Cast {
-  /** Answers `virsh` in the compute containers of launcher pods. */
+  /** Answers `virsh` in the compute containers of launcher pods; runs what other pods are asked to where it may. */
   readonly exec: ExecHandler;
   /** Whether the dynamic-networks controller looks at pods. */
   setDynamicNetworks(enabled: boolean): void;
@@ -75,7 +81,7 @@ export async function startCast(options: CastOptions): Promise<Cast> {
     await caches.stop();
   };
   try {
-    const multus = new Multus(context, undefined);
+    const multus = new Multus(context, options.plugins);
     const networks = dynamicNetworksController(await client('dynamicNetworks'), context, multus);
     networks.enabled = options.dynamicNetworks;
     const clients = { scheduler: await client('scheduler'), kubelet: await client('kubelet') };
@@ -85,8 +91,10 @@ export async function startCast(options: CastOptions): Promise<Cast> {
     if (options.virtController !== false) actors.push(virtController(await client('virtController'), context));
     await caches.start();
     networks.start();
+    const virsh = virshExec((namespace, pod) => domainIn(caches, node, namespace, pod));
+    const inPod = options.plugins && options.execInPods === true ? podExec(multus, options.plugins) : undefined;
     return {
-      exec: virshExec((namespace, pod) => domainIn(caches, node, namespace, pod)),
+      exec: async (request) => (await inPod?.(request)) ?? (await virsh(request)),
       setDynamicNetworks(enabled) {
         networks.enabled = enabled;
       },

@@ -11,6 +11,8 @@ export interface SandboxOptions {
   /** False: no dynamic-networks controller, so changes wait for a migration. */
   readonly dynamicNetworks?: boolean;
   readonly faults?: readonly Fault[];
+  /** Folder of real CNI plugins, which then serve the pods that are no launchers; needs root on Linux. */
+  readonly cniPlugins?: string;
   /** Divides every delay of the actors; 1 is true to a real cluster (a plug takes about a second). */
   readonly speed?: number;
   readonly onRequest?: (entry: AuditEntry) => void;

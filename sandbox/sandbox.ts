@@ -19,6 +19,7 @@ import { kubevirtResources } from './kubevirt/resources.ts';
 import { kubevirtSubresources } from './kubevirt/subresources.ts';
 import { loadManifests } from './load.ts';
 import type { Domain } from './node/libvirt-model.ts';
+import { RealPlugins } from './node/real-plugins.ts';
 import { demoPods } from './plain-pods.ts';
 
 /** A user whom RBAC holds to its rules. */
@@ -40,9 +41,16 @@ export interface AssembleOptions extends SandboxOptions {
   readonly actors?: false;
   /** Is told of each domain that the launcher of a pod changed, NICs plugged and unplugged. */
   readonly onDomain?: (domain: Domain) => void;
+  /**
+   * With real CNI plugins: lets an exec in a pod that is no launcher run its command, as root, on this machine, in the network
+   * namespace of the pod. Never to be had from the command line.
+   */
+  readonly execInPods?: boolean;
 }
 
 export interface AssembledSandbox extends Sandbox {
+  /** Real CNI plugins and the namespaces that they work in, where there are some. */
+  readonly plugins: RealPlugins | undefined;
   /** The administrator's client, and the token for another. */
   readonly admin: Cluster;
   readonly adminToken: string;
@@ -115,12 +123,15 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     clusters.push(cluster);
     return cluster;
   };
+  let plugins: RealPlugins | undefined;
   const stop = async (): Promise<void> => {
     await cast?.stop();
+    await plugins?.close();
     await Promise.all(clusters.map((cluster) => cluster.close()));
     await api.close();
   };
   try {
+    plugins = options.cniPlugins === undefined ? undefined : await RealPlugins.open(options.cniPlugins);
     const admin = await open(adminToken, 'sandbox');
     const client = async (name: ActorName): Promise<Cluster> => {
       const cluster = await open(actorTokens.get(name) ?? '', actorPrograms[name]);
@@ -137,13 +148,14 @@ export async function assembleSandbox(options: AssembleOptions): Promise<Assembl
     if (vms > 0) plant(api.store, fleetSeeds({ count: vms, created }));
     if (options.actors !== false) {
       const reader = await open(adminToken, 'informers');
-      const { speed = 1, onDomain } = options;
-      cast = await startCast({ client, reader, speed, faults, dynamicNetworks, onDomain });
+      const { speed = 1, onDomain, execInPods } = options;
+      cast = await startCast({ client, reader, speed, faults, dynamicNetworks, onDomain, plugins, execInPods });
     }
     const definitions = [...builtinResources, ...kubevirtResources];
     const loaded = options.load === undefined ? [] : await loadManifests(admin, options.load, definitions);
     return {
       api,
+      plugins,
       admin,
       adminToken,
       ca: tls.certificate,

@@ -63,7 +63,7 @@ class Kubelet {
     this.#multusEvents = new EventRecorder(clients.kubelet, 'multus');
     this.#queue = new WorkQueue((key) => this.#sync(key));
     informer.onChange((change, object) => {
-      if (change === 'deleted') void multus.forget(object.metadata.uid ?? '');
+      if (change === 'deleted') void multus.forget(readAs<Pod>(object)).catch(() => undefined);
       else this.#queue.add(keyOf(object));
     });
     nads.onChange((change) => {

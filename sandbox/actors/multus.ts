@@ -2,7 +2,7 @@
  * Multus on the nodes: gives a new pod its interfaces, and adds and removes single ones when it is asked by the
  * dynamic-networks controller. The CNI plugins behind it are a model, or real ones where the sandbox was given some.
  */
-import { primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
+import { annotations, primaryPodInterface } from '../../reconcile/systems/kubevirt-names.ts';
 import {
   type NetworkSelectionElement,
   networksAnnotation,
@@ -10,11 +10,12 @@ import {
   parseNetworks,
 } from '../../reconcile/systems/multus-networks.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
+import type { RuntimeRequest } from '../node/cni-chain.ts';
 import type { ActorContext } from './context.ts';
 import { readNad } from './nad.ts';
 import { newMac, newPodAddress } from './node-state.ts';
 import type { Pod } from './objects.ts';
-import { defaultNetworkAnnotation, splitNad } from './pod-networks.ts';
+import { defaultNetworkAnnotation, readPodNetworkStatus, splitNad } from './pod-networks.ts';
 
 /** One interface that Multus asks CNI plugins for. */
 export interface Delegate {
@@ -24,25 +25,30 @@ export interface Delegate {
   /** `spec.config` of the NAD; undefined for the cluster's own pod network. */
   readonly config: string | undefined;
   readonly nad: string;
-  /** What the annotation asks for beside the network. */
-  readonly element?: NetworkSelectionElement;
+  readonly isDefault: boolean;
+  /** What is asked for beside the network. */
+  readonly element?: RuntimeRequest;
 }
 
 /** CNI plugins at work in the network namespaces of pods. */
 export interface PodPlugins {
-  /** Whether it is they who hold the interfaces of this pod. */
-  serves(pod: Pod): boolean;
+  /** Makes the network namespace of a pod. Returns false where it was there. */
+  open(pod: Pod): Promise<boolean>;
+  /** Whether the pod has an interface of this name, whoever made it. */
+  has(pod: Pod, name: string): Promise<boolean>;
   /** Entries of network-status from the result. @throws Error with the text of the plugin that failed */
   add(pod: Pod, delegate: Delegate): Promise<readonly NetworkStatus[]>;
   /** @throws Error with the text of the plugin that failed */
   del(pod: Pod, delegate: Delegate): Promise<void>;
-  /** The network namespace of a pod that has ended goes, and all that is in it. */
-  forget(podUid: string): Promise<void>;
+  setMac(pod: Pod, name: string, mac: string): Promise<void>;
+  /** Has the plugins take out all that they put in; then the network namespace goes. */
+  forget(pod: Pod): Promise<void>;
 }
 
 export class Multus {
   readonly #context: ActorContext;
   readonly #plugins: PodPlugins | undefined;
+  readonly #opening = new Map<string, Promise<void>>();
 
   constructor(context: ActorContext, plugins: PodPlugins | undefined) {
     this.#context = context;
@@ -75,8 +81,8 @@ export class Multus {
       try {
         entries.push(...(await this.#add(pod, delegate)));
       } catch (error) {
-        for (const done of delegates.slice(0, index).reverse()) await this.#del(pod, done);
-        await this.forget(pod.metadata.uid);
+        for (const done of delegates.slice(0, index + 1).reverse()) await this.#del(pod, done).catch(() => undefined);
+        await this.forget(pod);
         const at = `[${pod.metadata.namespace}/${pod.metadata.name}:${delegate.nad}]`;
         throw new Error(`${at}: error adding container to network "${delegate.nad}": ${reasonOf(error)}`);
       }
@@ -85,14 +91,54 @@ export class Multus {
   }
 
   /** The pod has ended. */
-  async forget(podUid: string): Promise<void> {
-    this.#context.node.forget(podUid);
-    await this.#plugins?.forget(podUid);
+  async forget(pod: Pod): Promise<void> {
+    this.#context.node.forget(pod.metadata.uid);
+    await this.#plugins?.forget(pod);
+  }
+
+  /**
+   * Sees to it that real plugins serve a pod, and returns them; undefined where attachments are modelled, as those of
+   * launcher pods always are. A pod that ran before it was looked at gets the interfaces of its network-status.
+   */
+  async plugins(pod: Pod): Promise<PodPlugins | undefined> {
+    const plugins = this.#plugins;
+    if (plugins === undefined || pod.metadata.annotations?.[annotations.domain] !== undefined) return undefined;
+    const { namespace, name, uid } = pod.metadata;
+    if (this.#context.caches.pods.get(namespace, name)?.metadata.uid !== uid) {
+      throw new Error(`pod ${namespace}/${name} with UID ${uid} is gone`);
+    }
+    let opening = this.#opening.get(uid);
+    if (opening === undefined) {
+      opening = this.#open(plugins, pod).finally(() => this.#opening.delete(uid));
+      this.#opening.set(uid, opening);
+    }
+    await opening;
+    return plugins;
+  }
+
+  async #open(plugins: PodPlugins, pod: Pod): Promise<void> {
+    if (!(await plugins.open(pod)) || pod.status?.phase !== 'Running') return;
+    for (const entry of readPodNetworkStatus(pod.metadata.annotations)) {
+      const { name: key, interface: nic = primaryPodInterface, mac, ips = [] } = entry;
+      const { namespace, name } = splitNad(key, pod.metadata.namespace);
+      const isDefault = entry.default === true;
+      const nad = readNad(this.#context.caches.nads, namespace, name);
+      if (nad === undefined && !isDefault) continue;
+      const element = { ...(mac !== undefined && { mac }), ...(isDefault && { 'cni-args': { ips } }) };
+      await plugins.add(pod, { name: key, nad: name, interface: nic, config: nad?.config, isDefault, element });
+      if (mac !== undefined) await plugins.setMac(pod, nic, mac);
+    }
   }
 
   #defaultDelegate(pod: Pod): Delegate {
     const wanted = pod.metadata.annotations?.[defaultNetworkAnnotation];
-    const base = { name: clusterNetwork, nad: clusterNetwork, interface: primaryPodInterface, config: undefined };
+    const base = {
+      name: clusterNetwork,
+      nad: clusterNetwork,
+      interface: primaryPodInterface,
+      config: undefined,
+      isDefault: true,
+    };
     if (wanted === undefined) return base;
     const { namespace, name } = splitNad(wanted, pod.metadata.namespace);
     const nad = readNad(this.#context.caches.nads, namespace, name);
@@ -112,24 +158,34 @@ export class Multus {
     const { namespace, name } = element;
     const nad = readNad(this.#context.caches.nads, namespace, name);
     if (nad === undefined) throw new Error(`network-attachment-definitions.k8s.cni.cncf.io "${name}" not found`);
-    return { name: `${namespace}/${name}`, nad: name, interface: interfaceName, config: nad.config, element };
+    return {
+      name: `${namespace}/${name}`,
+      nad: name,
+      interface: interfaceName,
+      config: nad.config,
+      isDefault: false,
+      element,
+    };
   }
 
   async #add(pod: Pod, delegate: Delegate): Promise<readonly NetworkStatus[]> {
+    const plugins = await this.plugins(pod);
     const present = this.#context.node.interfacesOf(pod);
     const { interface: name } = delegate;
     const fault = interfaceFault(name);
     if (fault !== undefined) throw new Error(fault);
-    if (present.has(name)) throw new Error(`validateIfName: interface name ${name} already exists`);
+    if ((await plugins?.has(pod, name)) ?? present.has(name)) {
+      throw new Error(`validateIfName: interface name ${name} already exists`);
+    }
     if (this.#strikes('cni-add-fails', delegate)) throw new Error('the plugin failed');
-    const entries = this.#plugins?.serves(pod) === true ? await this.#plugins.add(pod, delegate) : [modelled(delegate)];
+    const entries = (await plugins?.add(pod, delegate)) ?? [modelled(delegate)];
     for (const entry of entries) present.set(entry.interface ?? name, entry);
     return entries;
   }
 
   async #del(pod: Pod, delegate: Delegate): Promise<void> {
     if (this.#strikes('cni-del-fails', delegate)) throw new Error('the plugin failed');
-    if (this.#plugins?.serves(pod) === true) await this.#plugins.del(pod, delegate);
+    await (await this.plugins(pod))?.del(pod, delegate);
     this.#context.node.interfacesOf(pod).delete(delegate.interface);
   }
 
@@ -147,11 +203,9 @@ function readNetworks(pod: Pod): ParsedNetworks {
 }
 
 /** What a plugin answers that is not there. */
-function modelled({ name, interface: nic, element }: Delegate): NetworkStatus {
-  if (element === undefined) {
-    return { name, interface: nic, ips: [newPodAddress()], mac: newMac(), default: true, dns: {} };
-  }
-  return { name, interface: nic, mac: element.mac ?? newMac(), dns: {} };
+function modelled({ name, interface: nic, isDefault, element }: Delegate): NetworkStatus {
+  const common = { name, interface: nic, mac: element?.mac ?? newMac(), dns: {} };
+  return isDefault ? { ...common, ips: [newPodAddress()], default: true } : common;
 }
 
 /** Why libcni calls no plugin for such a name, in its words. */

@@ -26,7 +26,7 @@ export function virshExec(domainOf: (namespace: string, pod: KubeObject) => Doma
 /** Runs an argument array where the given domains run. */
 export function runCommand(command: readonly string[], domains: readonly Domain[]): CommandResult {
   const [program = '', ...rest] = command;
-  if (program.split('/').at(-1) !== 'virsh') return notFound(program);
+  if (program.split('/').at(-1) !== 'virsh') return commandNotFound(program);
   const [verb, ...args] = afterGlobalOptions(rest);
   switch (verb) {
     case 'dumpxml':
@@ -117,7 +117,8 @@ function fail(text: string): CommandResult {
   return { exitCode: 1, stdout: '', stderr: `${text}\n\n` };
 }
 
-function notFound(program: string): CommandResult {
+/** What a container runtime says of a program that the container does not have. */
+export function commandNotFound(program: string): CommandResult {
   const why = `exec: "${program}": executable file not found in $PATH`;
   return { exitCode: 127, stdout: '', stderr: `OCI runtime exec failed: unable to start container process: ${why}\n` };
 }

@@ -1,7 +1,6 @@
 /**
- * Real libvirt and QEMU for tests: a libvirtd of its own in private mount, process and network namespaces, with its state in
- * a temporary folder. It needs root, and neither systemd nor KVM. The first process of the namespaces waits for its
- * standard input to close, and all others end with it, so nothing stays behind however a test ends.
+ * Real libvirt and QEMU for tests: a libvirtd of its own in private namespaces, with its state in a temporary folder. It needs
+ * root, and neither systemd nor KVM, and nothing stays behind however a test ends.
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -11,6 +10,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LiveDomain, parseDomain } from '../../reconcile/systems/libvirt-domain.ts';
+import { childOf, exited, Namespaces } from '../../sandbox/node/namespaces.ts';
 import { type NicDevice, nicDeviceXml } from '../../templates/device-xml.ts';
 import { labCache, readyLine } from './guest.ts';
 
@@ -23,43 +23,33 @@ export interface VirshResult {
 /** Generous: the machine may be busy with other things. */
 const deadlineMs = 120_000;
 
-/** What the namespaces begin with. libvirt's folders are compiled in, so its own are put over them. */
-const firstProcess = `
+/** libvirt's folders are compiled in, so its own are put over them. */
+const prepare = `
 lab=$1 cache=$2
 for file in passwd group; do mount --bind "$lab/etc/$file" "/etc/$file"; done
 mount --bind "$lab/etc" /etc/libvirt
 mount --bind "$lab/run" /run/libvirt
 mount --bind "$lab/state" /var/lib/libvirt
 mount --bind "$lab/log" /var/log/libvirt
-mount --bind "$cache" /var/cache/libvirt
-mount -t sysfs sysfs /sys
-if ! [ -c /dev/net/tun ]; then
-  mkdir -p /dev/net
-  mount -t tmpfs tmpfs /dev/net
-  mknod /dev/net/tun c 10 200
-fi
-ip link set lo up
-echo up
-cat
-:`;
+mount --bind "$cache" /var/cache/libvirt`;
 
 export class Lab {
   readonly folder: string;
   readonly uri: string;
-  readonly #namespaces: ChildProcess;
-  /** The first process of the namespaces, as this machine counts. */
-  readonly #first: number;
+  readonly #namespaces: Namespaces;
   #daemon: ChildProcess | undefined;
 
-  private constructor(folder: string, namespaces: ChildProcess, first: number) {
+  private constructor(folder: string, namespaces: Namespaces) {
     this.folder = folder;
     this.uri = `qemu+unix:///system?socket=${join(folder, 'sock/libvirt-sock')}`;
     this.#namespaces = namespaces;
-    this.#first = first;
   }
 
-  /** @throws Error with libvirt's log where it does not come up */
-  static async up(): Promise<Lab> {
+  /**
+   * @param within command whose network the lab is to be in, such as `ip netns exec NAME`; by default one of its own
+   * @throws Error with libvirt's log where it does not come up
+   */
+  static async up(within: readonly string[] = []): Promise<Lab> {
     const folder = mkdtempSync(join(tmpdir(), 'patchpanel-lab-'));
     const cache = join(labCache, 'capabilities');
     for (const name of ['etc', 'run', 'state', 'log', 'sock', 'domains']) mkdirSync(join(folder, name));
@@ -69,36 +59,27 @@ export class Lab {
       mkdirSync(join(name, 'libvirt'), { recursive: true });
     }
     configure(folder);
-    const namespaces = spawn(
-      'unshare',
-      ['--mount', '--pid', '--net', '--fork', '--mount-proc', '--propagation', 'private']
-        .concat(['sh', '-euc', firstProcess, 'sh'])
-        .concat([folder, cache]),
-      { stdio: ['pipe', 'pipe', 'inherit'] },
-    );
+    const namespaces = await Namespaces.open({ script: prepare, args: [folder, cache], within });
     try {
-      await firstLine(namespaces);
-      const lab = new Lab(folder, namespaces, childOf(namespaces));
+      const lab = new Lab(folder, namespaces);
       await lab.startDaemon();
       return lab;
     } catch (error) {
-      namespaces.stdin?.end();
+      await namespaces.close();
       throw error;
     }
   }
 
   /** Ends every guest and the daemon, without ceremony: all of their state is thrown away. */
   async down(): Promise<void> {
-    const ended = exit(this.#namespaces);
-    this.#namespaces.stdin?.end();
-    await ended;
+    await this.#namespaces.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   async startDaemon(): Promise<void> {
     // Its own file of its process id, in what is mounted for this lab: by default all labs would share one, and a lock on it.
     const own = ['--config', '/etc/libvirt/libvirtd.conf', '--pid-file', '/run/libvirt/libvirtd.pid'];
-    const inside = this.#inside('libvirtd', ...own);
+    const inside = this.#namespaces.inside('libvirtd', ...own);
     const daemon = spawn('nsenter', inside, { stdio: 'ignore' });
     this.#daemon = daemon;
     const end = Date.now() + deadlineMs;
@@ -116,7 +97,7 @@ export class Lab {
   async killDaemon(): Promise<void> {
     const daemon = this.#daemon;
     if (daemon === undefined) return;
-    const ended = exit(daemon);
+    const ended = exited(daemon);
     process.kill(childOf(daemon), 'SIGKILL');
     await ended;
     this.#daemon = undefined;
@@ -167,7 +148,7 @@ export class Lab {
   /** A tap that lasts until the lab ends, made anew where it exists. */
   tap(name: string, mtu = 1500): void {
     const ip = (...args: readonly string[]): void => {
-      execFileSync('nsenter', this.#inside('ip', ...args), { stdio: ['ignore', 'ignore', 'pipe'] });
+      execFileSync('nsenter', this.#namespaces.inside('ip', ...args), { stdio: ['ignore', 'ignore', 'pipe'] });
     };
     try {
       ip('link', 'show', 'dev', name);
@@ -179,13 +160,13 @@ export class Lab {
 
   /** Runs a command in the lab's namespaces, as exec does in a container. */
   async exec(command: readonly string[], stdin = ''): Promise<VirshResult> {
-    const process = spawn('nsenter', this.#inside(...command), { stdio: ['pipe', 'pipe', 'pipe'] });
+    const process = spawn('nsenter', this.#namespaces.inside(...command), { stdio: ['pipe', 'pipe', 'pipe'] });
     process.stdin.on('error', () => {});
     process.stdin.end(stdin);
     const [stdout, stderr, exitCode] = await Promise.all([
       text(process.stdout),
       text(process.stderr),
-      exit(process).then(() => process.exitCode ?? 1),
+      exited(process).then(() => process.exitCode ?? 1),
     ]);
     return { exitCode, stdout, stderr };
   }
@@ -253,11 +234,6 @@ export class Lab {
     writeFileSync(file, text);
     return file;
   }
-
-  /** Arguments for nsenter. */
-  #inside(...command: readonly string[]): readonly string[] {
-    return ['--target', String(this.#first), '--mount', '--pid', '--net', '--', ...command];
-  }
 }
 
 function configure(folder: string): void {
@@ -303,28 +279,6 @@ function configure(folder: string): void {
     const text = readFileSync(copy, 'utf8');
     if (!/^libvirt-qemu:/m.test(text)) writeFileSync(copy, `${text}${line}\n`);
   }
-}
-
-/** The only child of a process that forked into the namespaces. */
-function childOf({ pid }: ChildProcess): number {
-  const child = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
-  if (!Number.isInteger(child) || child < 2) throw new Error(`process ${pid} has no child of its own`);
-  return child;
-}
-
-function firstLine(process: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout?.once('data', () => resolve());
-    process.once('error', reject);
-    process.once('exit', (code) => reject(new Error(`the namespaces could not be made: exit code ${code}`)));
-  });
-}
-
-function exit(process: ChildProcess): Promise<void> {
-  if (process.exitCode !== null || process.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    process.once('exit', () => resolve());
-  });
 }
 
 /** Asks again and again until there is an answer. @throws Error where there is none in time */

@@ -1,0 +1,175 @@
+/** Multus of the sandbox over real CNI plugins: what network-status says is what is in the pod, and nothing stays behind. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pods } from '../../reconcile/kube/resources.ts';
+import { pluginFolder, whatIsMissing } from './install.ts';
+import { namespace, PodStage, podTest, realTest, until } from './stage.ts';
+
+const leased = {
+  type: 'bridge',
+  bridge: 'br-leased',
+  mtu: 1480,
+  capabilities: { mac: true },
+  ipam: { type: 'host-local', subnet: '10.77.0.0/24', dataDir: '/nowhere' },
+};
+const mac = '02:00:00:00:c1:01';
+
+podTest('bridge with host-local: a plug into a running pod, traffic, an unplug', async (stage) => {
+  await stage.network('leased', leased);
+  await stage.pod('peer', [{ name: 'leased', interface: 'net1' }]);
+  const [before] = (await stage.status((await stage.pod('one')).metadata.name)).slice(0, 1);
+  assert.deepEqual(await stage.links('one'), ['eth0']);
+
+  await stage.edit('one', [{ name: 'leased', interface: 'net1', mac }]);
+  const entry = await stage.shows('one', 'net1');
+  assert.deepEqual(entry, { name: `${namespace}/leased`, interface: 'net1', ips: ['10.77.0.3'], mac, dns: {} });
+  const { address, mtu } = await stage.link('one', 'net1');
+  assert.deepEqual([address, mtu], [mac, 1480]);
+  await stage.answers('one', '10.77.0.2', 'net1');
+  await stage.event(
+    'one',
+    /^AddedInterface pod \[demo\/one\]: added interface net1 to network: leased\(ips: \[\], mac/,
+  );
+
+  await stage.edit('one', []);
+  await stage.showsNo('one', 'net1');
+  assert.deepEqual(await stage.links('one'), ['eth0']);
+  assert.deepEqual(await stage.status('one'), [before]);
+  const leases = (await stage.plugins.onNode('ls', '/var/lib/cni/networks/leased')).stdout;
+  assert.match(leases, /10\.77\.0\.2/);
+  assert.doesNotMatch(leases, /10\.77\.0\.3/);
+});
+
+podTest('bridge without addresses, twice in one pod, and macvlan', async (stage) => {
+  await stage.network('plain', { type: 'bridge', bridge: 'br-plain', ipam: {} });
+  await stage.network('direct', { type: 'macvlan', master: 'eth0', mode: 'bridge' });
+  for (const name of ['one', 'two']) {
+    await stage.pod(name, [
+      { name: 'plain', interface: 'net1' },
+      { name: 'plain', interface: 'net2' },
+    ]);
+    await stage.edit(name, [
+      { name: 'plain', interface: 'net1' },
+      { name: 'plain', interface: 'net2' },
+      { name: 'direct', interface: 'direct0' },
+    ]);
+    assert.equal((await stage.shows(name, 'direct0')).mac, (await stage.link(name, 'direct0')).address);
+    assert.deepEqual((await stage.links(name)).toSorted(), ['direct0', 'eth0', 'net1', 'net2']);
+  }
+  for (const [index, name] of ['one', 'two'].entries()) {
+    for (const [net, nic] of ['net1', 'direct0'].entries()) {
+      await stage.exec(name, 'ip', 'addr', 'add', `10.88.${net}.${index + 1}/24`, 'dev', nic);
+    }
+  }
+  await stage.answers('one', '10.88.0.2', 'net1');
+  await stage.answers('one', '10.88.1.2', 'direct0');
+});
+
+podTest('a chain of plugins: the result of one goes to the next', async (stage) => {
+  const tuned = '02:00:00:00:c1:02';
+  await stage.network('chain', {
+    plugins: [
+      { type: 'bridge', bridge: 'br-chain', ipam: {} },
+      { type: 'tuning', capabilities: { mac: true } },
+    ],
+  });
+  await stage.pod('one');
+  await stage.edit('one', [{ name: 'chain', interface: 'net1', mac: tuned }]);
+  assert.equal((await stage.shows('one', 'net1')).mac, tuned);
+  assert.equal((await stage.link('one', 'net1')).address, tuned);
+  await stage.edit('one', []);
+  await stage.showsNo('one', 'net1');
+});
+
+podTest('what a plugin refuses: the events of the controller, and nothing in the pod', async (stage) => {
+  await stage.network('lost', { type: 'macvlan', master: 'nowhere0' });
+  await stage.network('unknown', { type: 'no-such-plugin' });
+  await stage.pod('one');
+  for (const name of ['lost', 'unknown']) {
+    await stage.edit('one', [{ name, interface: 'net1' }]);
+    await stage.event('one', new RegExp(`^FailedAddingInterface .*failed adding interface net1 to network: ${name}$`));
+  }
+  assert.deepEqual(await stage.links('one'), ['eth0']);
+  // What is there by other hands counts as well.
+  await stage.exec('one', 'ip', 'link', 'add', 'net2', 'type', 'bridge');
+  await stage.edit('one', [{ name: 'storage-net', interface: 'net2' }]);
+  await stage.event('one', /^FailedAddingInterface .*net2 to network: storage-net/);
+
+  await stage.sandbox.admin.create(pods, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'stuck', namespace, annotations: { 'k8s.v1.cni.cncf.io/networks': 'storage-net,lost' } },
+    spec: { containers: [{ name: 'main', image: 'none' }] },
+  });
+  const said = await stage.event('stuck', /^FailedCreatePodSandBox/);
+  assert.match(said, /\[demo\/stuck:lost\]: error adding container to network "lost": Link not found/);
+});
+
+podTest('a pod that ran before gets what its network-status shows', async (stage) => {
+  const { metadata } = await stage.get('router-0');
+  assert.deepEqual(await stage.links('router-0'), ['eth0', 'net1']);
+  assert.equal((await stage.link('router-0', 'net1')).address, '02:70:70:00:02:00');
+  const [first] = await stage.status('router-0');
+  const { stdout } = await stage.exec('router-0', 'ip', '-4', 'addr', 'show', 'dev', 'eth0');
+  assert.ok(stdout.includes(`inet ${first?.ips?.[0]}/16`), stdout);
+  assert.equal((await stage.get('router-0')).metadata.resourceVersion, metadata.resourceVersion);
+});
+
+podTest('a pod that is deleted takes its interfaces and leases along', async (stage) => {
+  await stage.network('leased', leased);
+  const { metadata } = await stage.pod('one', [{ name: 'leased', interface: 'net1' }]);
+  const list = async () => (await stage.plugins.onNode('ip', 'netns', 'list')).stdout;
+  assert.ok((await list()).includes(metadata.uid ?? ''));
+  await stage.sandbox.admin.delete(pods, namespace, 'one', {});
+  await until('the namespace to be gone', async () => ((await list()).includes(metadata.uid ?? '') ? undefined : true));
+  const { stdout } = await stage.plugins.onNode('find', '/var/lib/cni', '-name', '10.*');
+  assert.equal(stdout, '');
+  const links = (await stage.plugins.onNode('ip', '-br', 'link')).stdout;
+  assert.doesNotMatch(links, /veth/);
+});
+
+realTest('exec runs nothing on this machine unless a test allows it', whatIsMissing, async (context) => {
+  const stage = await PodStage.start(context, { execInPods: false });
+  await stage.pod('one');
+  await assert.rejects(stage.exec('one', 'id'), /container main is not running in pod one/);
+  const launchers = await stage.sandbox.admin.list(
+    pods,
+    { namespace, labelSelector: 'kubevirt.io=virt-launcher' },
+    (pod) => pod,
+  );
+  assert.equal(launchers.items.length, 3);
+});
+
+realTest('a sandbox that is killed leaves no namespace, link or lease', whatIsMissing, async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'patchpanel-killed-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const before = Object.keys(networkInterfaces());
+  const words = [
+    'cmd/patchpanel.ts',
+    'sandbox',
+    '--kubeconfig',
+    join(folder, 'kubeconfig'),
+    '--cni-plugins',
+    pluginFolder,
+  ];
+  const child = spawn(process.execPath, words, {
+    cwd: join(import.meta.dirname, '../..'),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  context.after(() => child.kill('SIGKILL'));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
+  });
+  const holder = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0] ?? '';
+  const inside = readFileSync(`/proc/${holder}/task/${holder}/children`, 'utf8').trim();
+  assert.match(inside, /^\d+$/);
+  child.removeAllListeners('exit');
+  child.kill('SIGKILL');
+  await until('the namespaces to end', async () => (existsSync(`/proc/${inside}/root`) ? undefined : true));
+  assert.deepEqual(Object.keys(networkInterfaces()), before);
+});
