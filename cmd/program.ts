@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf, exitCodes, isExpected, PatchpanelError, type PatchpanelErrors } from '../reconcile/errors.ts';
 import { errorLines, errorText } from '../reconcile/report/error-text.ts';
+import { addAdopt } from './adopt.ts';
 import { addApply } from './apply.ts';
 import { addCompletion } from './completion.ts';
 import { addDemo } from './demo.ts';
@@ -45,6 +46,7 @@ export function buildProgram(version: string, exit: Exit): Command {
   addValidate(program, exit);
   addPlan(program, exit);
   addApply(program, exit);
+  addAdopt(program, exit);
   addInspect(program, exit);
   addSandbox(program, exit);
   addDemo(program, exit, (argv) => main(argv, version));

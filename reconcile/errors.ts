@@ -54,6 +54,13 @@ export const errorTable = {
     remedy: 'Check the path, or pipe the input in.',
   },
 
+  'cli/exists': {
+    exit: badInput,
+    retryable: false,
+    when: 'A file that `adopt` would write is there already, with other content.',
+    remedy: 'Choose another folder, or overwrite what is there with --force; git shows then what changed.',
+  },
+
   // --- desired state: where it comes from
   'source/not-found': {
     exit: badInput,
@@ -283,6 +290,12 @@ export const errorTable = {
     retryable: false,
     when: 'The cluster serves no kubevirt.io/v1.',
     remedy: 'Install KubeVirt, or check --context.',
+  },
+  'cluster/not-found': {
+    exit: badInput,
+    retryable: false,
+    when: 'The cluster has no VM or pod of the name that was given.',
+    remedy: 'Check the name and --namespace, or write namespace/name; and --context for the cluster.',
   },
   'cluster/exec': {
     exit: error,

@@ -1,4 +1,6 @@
 /** The engine as a whole: the only place that knows the order of the rooms. */
+import { type AdoptedVm, adoptedState, adoptVms } from './adopt/adopt.ts';
+import { type Taking, takingsOf } from './adopt/take.ts';
 import { type ApplyOptions, applyPlan, hasWork } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
 import { parseGitUrl } from './desired/git-url.ts';
@@ -10,6 +12,7 @@ import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
 import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
+import { selectVms, type VmSelection } from './live/select.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
 import type { Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
@@ -140,4 +143,45 @@ export async function applyGuarded(
   onEvent: OnRunEvent,
 ): Promise<Guarded<Outcome>> {
   return await guarded(cluster, lock, stop, { ...steps, hasWork: (planned) => hasWork(planned, new Date()) }, onEvent);
+}
+
+/** Whose NICs are to be declared as they are: VMs by name, or all of a selection. */
+export type Adopting = { readonly vms: readonly ObjectName[] } | VmSelection;
+
+export interface Adoption {
+  readonly adopted: readonly AdoptedVm[];
+  /** What `--take` would put on the record of each VM. */
+  readonly takings: readonly Taking[];
+  /** What a plan of the adopted state finds to do at this moment, such as a plug that is under way. */
+  readonly left: readonly Plan['targets'][number][];
+}
+
+/**
+ * Declares what runs. The result is planned at once: where anything is left to do, it is told.
+ * @throws PatchpanelError `cluster/not-found` for VMs that are not there
+ */
+export async function adopt(
+  adopting: Adopting,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<Adoption> {
+  onEvent({ type: 'observing', server: cluster.server });
+  const started = performance.now();
+  const targets = 'vms' in adopting ? adopting.vms : await selectVms(cluster, adopting);
+  const seen = await observe(cluster, { targets }, { domainXml });
+  onEvent({ type: 'observed', vms: seen.vms.size, milliseconds: performance.now() - started });
+  const missing = 'vms' in adopting ? targets.filter((target) => !seen.vms.has(objectKey(target))) : [];
+  if (missing.length > 0) {
+    throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${missing.map(objectKey).join(', ')}`);
+  }
+  const adopted = adoptVms(seen);
+  const desired = adoptedState(adopted, { maxInFlight: 1, restart: 'never' });
+  const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
+  const { targets: planned } = makePlan(diffState(desired, live), desired, live);
+  return {
+    adopted,
+    takings: takingsOf(adopted, seen.vms),
+    left: planned.filter(({ actions, blockers }) => actions.length > 0 || blockers.length > 0),
+  };
 }

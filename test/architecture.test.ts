@@ -17,6 +17,7 @@ const rooms = [
   'reconcile/live',
   'reconcile/diff',
   'reconcile/plan',
+  'reconcile/adopt',
   'reconcile/apply',
   'reconcile/runs',
   'reconcile/report',

@@ -56,6 +56,14 @@ test('plan asks for what is granted to it, and for exec only where that is wante
   assert.deepEqual(clusterWide(requests), everywhere.map(({ resource }) => resource).sort());
 });
 
+test('adopt asks for what plan may; --take for a little of what apply may', async () => {
+  await stage.expect(0, ['adopt', '-n', 'demo', '--domain-xml', 'never']);
+  assert.deepEqual(asked(stage.requests()), granted('patchpanel-plan'));
+  await stage.expect(0, ['adopt', 'demo/web-1', '--take', '--yes', '--domain-xml', 'never']);
+  const extra = ['get kubevirt.io virtualmachines', 'patch kubevirt.io virtualmachines'];
+  assert.deepEqual(asked(stage.requests()), [...granted('patchpanel-plan'), ...extra].sort());
+});
+
 test('apply asks for what is granted to it: plugs, unplugs, and failures that it must explain', async () => {
   const both = { 'web-0': ['storage'], 'web-1': ['storage', 'backup'] };
   await stage.expect(0, ['apply', await stage.desired('plug', both), '--domain-xml', 'never']);
