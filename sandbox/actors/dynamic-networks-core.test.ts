@@ -96,19 +96,26 @@ test('a failing add leaves its healthy predecessor in network-status though it w
 });
 
 test('an event names addresses, MAC and CNI arguments where the element has any', async () => {
-  const events: PodEvent[] = [];
-  const element = { name: 'net', namespace: 'ns', interface: 'net1', mac: '02:00:00:00:00:01', ips: ['10.0.0.1/24'] };
-  await reconcileAttachments(
-    { namespace: 'ns', name: 'pod' },
-    planAttachments([element], []),
-    [],
-    { add: () => [{ name: 'ns/net', interface: 'net1' }], del: () => {} },
-    (event) => events.push(event),
-    () => {},
-  );
-  assert.deepEqual(
-    events.map((event) => event.message),
-    ['pod [ns/pod]: added interface net1 to network: net(ips: [10.0.0.1/24], mac: 02:00:00:00:00:01, cni-args: <nil>)'],
+  const said = async (more: object): Promise<string | undefined> => {
+    const events: PodEvent[] = [];
+    await reconcileAttachments(
+      { namespace: 'ns', name: 'pod' },
+      planAttachments([{ name: 'net', namespace: 'ns', interface: 'net1', ...more }], []),
+      [],
+      { add: () => [{ name: 'ns/net', interface: 'net1' }], del: () => {} },
+      (event) => events.push(event),
+      () => {},
+    );
+    return events[0]?.message.replace('pod [ns/pod]: added interface net1 to network: net', '');
+  };
+  const mac = '02:00:00:00:00:01';
+  assert.equal(await said({ ips: [] }), '');
+  assert.equal(await said({ mac, ips: ['10.0.0.1/24'] }), `(ips: [10.0.0.1/24], mac: ${mac}, cni-args: <nil>)`);
+  assert.equal(await said({ 'cni-args': { foo: 'bar' } }), '(ips: [], mac: , cni-args: &map[foo:bar])');
+  const odd = { list: [1, 1.5, true, null], big: 1000000, deep: { b: -2.5e-7, a: '' } };
+  assert.equal(
+    await said({ 'cni-args': odd }),
+    '(ips: [], mac: , cni-args: &map[big:1e+06 deep:map[a: b:-2.5e-07] list:[1 1.5 true <nil>]])',
   );
 });
 

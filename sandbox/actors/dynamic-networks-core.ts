@@ -160,7 +160,8 @@ function statusKey(entry: NetworkStatus): string {
 
 /** The key is cut at its slashes, so an entry without a namespace turns into a wrong NAD. */
 function elementOfStatus(entry: NetworkStatus): NetworkSelectionElement {
-  const [namespace = '', name = ''] = statusKey(entry).split('/');
+  const parts = statusKey(entry).split('/');
+  const [namespace = '', name = ''] = parts.length > 3 ? [] : parts;
   return { name, namespace, interface: entry.interface ?? '' };
 }
 
@@ -183,14 +184,27 @@ function eventOf(
 }
 
 function details(element: NetworkSelectionElement): string {
-  const args = element['cni-args'];
+  const { ips = [], mac = '', 'cni-args': args } = element;
   const hasArgs = typeof args === 'object' && args !== null;
-  if (element.ips === undefined && element.mac === undefined && !hasArgs) return '';
-  const printed = hasArgs
-    ? `&map[${Object.entries(args)
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, value]) => `${key}:${String(value)}`)
-        .join(' ')}]`
-    : '<nil>';
-  return `(ips: [${(element.ips ?? []).join(' ')}], mac: ${element.mac ?? ''}, cni-args: ${printed})`;
+  if (ips.length === 0 && mac === '' && !hasArgs) return '';
+  return `(ips: [${ips.join(' ')}], mac: ${mac}, cni-args: ${hasArgs ? `&${printed(args)}` : '<nil>'})`;
+}
+
+/** A JSON value as Go's `%v` prints what it was decoded to. */
+function printed(value: unknown): string {
+  if (value === null || value === undefined) return '<nil>';
+  if (Array.isArray(value)) return `[${value.map(printed).join(' ')}]`;
+  if (typeof value === 'object') {
+    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    return `map[${entries.map(([key, each]) => `${key}:${printed(each)}`).join(' ')}]`;
+  }
+  return typeof value === 'number' ? printedNumber(value) : String(value);
+}
+
+/** Numbers are float64 there, which get an exponent sooner than here, of two digits at least. */
+function printedNumber(value: number): string {
+  const [digits = '', exponent = '0'] = value.toExponential().split('e');
+  const power = Number(exponent);
+  if (power >= -4 && power < 6) return String(value);
+  return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
 }

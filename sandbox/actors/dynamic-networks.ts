@@ -44,7 +44,11 @@ export function dynamicNetworksController(
       started = true;
       if (!actor.enabled) return;
       // Latent differences are acted on at its start.
-      for (const object of informer.values()) if (differs(readAs<Pod>(object))) enqueue(keyOf(object));
+      for (const object of informer.values()) {
+        const pod = readAs<Pod>(object);
+        if (pod.status?.phase === 'Running' && pod.spec.hostNetwork === true) reject(pod);
+        else if (differs(pod)) enqueue(keyOf(object));
+      }
     },
     async stop(): Promise<void> {
       abort.abort();
@@ -61,16 +65,19 @@ export function dynamicNetworksController(
     if (pod.status?.phase !== 'Running' || before.status?.phase !== 'Running') return;
     if (pod.metadata.uid !== before.metadata.uid) return;
     if (pod.spec.hostNetwork === true) {
-      if (pod.metadata.annotations?.[networksAnnotation] !== undefined) {
-        const event = hostNetworkEvent(pod.metadata);
-        events.emit(pod, event.type, event.reason, event.message);
-      }
+      reject(pod);
       return;
     }
     if (pod.metadata.annotations?.[networksAnnotation] !== before.metadata.annotations?.[networksAnnotation]) {
       enqueue(keyOf(object));
     }
   });
+
+  function reject(pod: Pod): void {
+    if (pod.metadata.annotations?.[networksAnnotation] === undefined) return;
+    const event = hostNetworkEvent(pod.metadata);
+    events.emit(pod, event.type, event.reason, event.message);
+  }
 
   function enqueue(key: string): void {
     const next = (work.get(key) ?? Promise.resolve()).then(() => reconcile(key)).catch(() => {});

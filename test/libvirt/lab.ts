@@ -49,7 +49,7 @@ export class Lab {
    * @param within command whose network the lab is to be in, such as `ip netns exec NAME`; by default one of its own
    * @throws Error with libvirt's log where it does not come up
    */
-  static async up(within: readonly string[] = []): Promise<Lab> {
+  static async up({ within = [] }: { readonly within?: readonly string[] } = {}): Promise<Lab> {
     const folder = mkdtempSync(join(tmpdir(), 'patchpanel-lab-'));
     const cache = join(labCache, 'capabilities');
     for (const name of ['etc', 'run', 'state', 'log', 'sock', 'domains']) mkdirSync(join(folder, name));

@@ -29,8 +29,16 @@ realTest('a NIC from CNI to a Linux in a pod, by hand: plug, traffic, unplug', m
   await stage.network('plain', { type: 'bridge', bridge: 'br-plain', mtu: 1480, ipam: {} });
   await stage.pod('peer', [{ name: 'plain', interface: 'net1' }]);
   const appliance = await stage.pod('appliance', [], 'compute');
-  const lab = await Lab.up(stage.plugins.prefixOf(appliance.metadata.uid ?? ''));
-  context.after(() => lab.down());
+  const lab = await Lab.up({ within: stage.plugins.prefixOf(appliance.metadata.uid ?? '') });
+  // Before the sandbox, in whose namespaces it lives.
+  try {
+    await plugAndUnplug(stage, lab);
+  } finally {
+    await lab.down();
+  }
+});
+
+async function plugAndUnplug(stage: PodStage, lab: Lab): Promise<void> {
   await lab.define(sourceXml({ name: 'guest', devices, linux: true, serialFile: lab.serialFile('guest') }));
   await lab.start('guest');
   await lab.booted('guest');
@@ -65,4 +73,4 @@ realTest('a NIC from CNI to a Linux in a pod, by hand: plug, traffic, unplug', m
   await stage.edit('appliance', []);
   await stage.showsNo('appliance', 'net1');
   assert.deepEqual(await stage.links('appliance'), ['eth0']);
-});
+}

@@ -6,6 +6,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pods } from '../../reconcile/kube/resources.ts';
+import { assembleSandbox } from '../../sandbox/sandbox.ts';
 import { pluginFolder, whatIsMissing } from './install.ts';
 import { namespace, PodStage, podTest, realTest, until } from './stage.ts';
 
@@ -130,6 +131,43 @@ podTest('a pod that is deleted takes its interfaces and leases along', async (st
   assert.equal(stdout, '');
   const links = (await stage.plugins.onNode('ip', '-br', 'link')).stdout;
   assert.doesNotMatch(links, /veth/);
+});
+
+podTest('another NAD on the same interface: network-status shows a NIC that is gone', async (stage) => {
+  for (const name of ['first', 'second']) await stage.network(name, { type: 'bridge', bridge: `br-${name}`, ipam: {} });
+  await stage.pod('one', [{ name: 'first', interface: 'net1' }]);
+  await stage.edit('one', [{ name: 'second', interface: 'net1' }]);
+  await until('the ghost', async () => {
+    const names = (await stage.status('one')).map(({ name }) => name);
+    return names.includes('demo/second') && !names.includes('demo/first') ? true : undefined;
+  });
+  assert.deepEqual(await stage.links('one'), ['eth0']);
+  // The way out: let it go, then ask anew.
+  await stage.edit('one', []);
+  await stage.showsNo('one', 'net1');
+  await stage.edit('one', [{ name: 'second', interface: 'net1' }]);
+  await stage.shows('one', 'net1');
+  assert.deepEqual(await stage.links('one'), ['eth0', 'net1']);
+});
+
+podTest('a command in a pod: its input, its answer, and what the container does not have', async (stage) => {
+  await stage.pod('one');
+  const target = { namespace, pod: 'one', container: 'main' };
+  const { admin } = stage.sandbox;
+  const stdin = 'one\ntwo\n';
+  for (const file of ['-', '/dev/stdin']) {
+    assert.deepEqual(await admin.exec(target, ['cat', file], { stdin }), { exitCode: 0, stdout: stdin, stderr: '' });
+  }
+  const missing = await admin.exec(target, ['no-such-program']);
+  assert.equal(missing.exitCode, 127);
+  assert.match(missing.stderr, /executable file not found in \$PATH/);
+  // An argument is one, whatever is in it.
+  const odd = await admin.exec(target, ['printf', '%s.', 'a b', '$(id)', '']);
+  assert.equal(odd.stdout, 'a b.$(id)..');
+});
+
+realTest('a folder without plugins is refused, and nothing is left of the sandbox', whatIsMissing, async () => {
+  await assert.rejects(assembleSandbox({ cniPlugins: '/nowhere' }), { code: 'cli/input' });
 });
 
 realTest('exec runs nothing on this machine unless a test allows it', whatIsMissing, async (context) => {

@@ -50,7 +50,7 @@ export class PodStage {
     this.plugins = plugins;
   }
 
-  static async start(context: TestContext, options: AssembleOptions = {}): Promise<PodStage> {
+  static async start(context: Pick<TestContext, 'after'>, options: AssembleOptions = {}): Promise<PodStage> {
     const sandbox = await assembleSandbox({ speed: 50, cniPlugins: pluginFolder, execInPods: true, ...options });
     context.after(() => sandbox.stop());
     assert.ok(sandbox.plugins !== undefined);
