@@ -6,12 +6,11 @@ import type { TestContext } from 'node:test';
 import { virtualMachineInstances } from '../../reconcile/kube/resources.ts';
 import { observe } from '../../reconcile/live/observe.ts';
 import type { Plan } from '../../reconcile/plan/model.ts';
-import { userAliasPrefix } from '../../reconcile/systems/kubevirt-names.ts';
 import { countPorts } from '../../reconcile/systems/libvirt-ports.ts';
-import { type Domain, nics } from '../../sandbox/node/libvirt-model.ts';
 import { realVirsh } from '../../sandbox/node/real-virsh.ts';
 import type { NicDevice } from '../../templates/device-xml.ts';
 import { CliStage } from '../cli-stage.ts';
+import { follower } from './follower.ts';
 import { launch } from './kubevirt-launch.ts';
 import type { Lab } from './lab.ts';
 import { withLab } from './stage.ts';
@@ -23,29 +22,6 @@ const namespace = 'demo';
 /** A NIC that nobody planned. */
 function foreign(number: number): NicDevice {
   return { name: `foreign${number}`, mac: `02:00:00:00:0d:0${number}`, tap: `foreign${number}` };
-}
-
-/** Lets a real domain have the NICs that the sandbox's launcher gives to the modelled one, change by change. */
-function follower(lab: Lab, name: string): { readonly onDomain: (domain: Domain) => void; settled(): Promise<void> } {
-  let work: Promise<void> = Promise.resolve();
-  const follow = async (model: Domain): Promise<void> => {
-    const wanted = nics(model);
-    const found = (await lab.domain(name)).nics;
-    for (const { alias = '' } of found.filter(({ alias }) => !wanted.some((nic) => nic.alias === alias))) {
-      await lab.detachAlias(name, alias);
-    }
-    for (const { alias = '', mac, target = '', mtu = 1500, link = 'up' } of wanted) {
-      if (found.some((nic) => nic.alias === alias)) continue;
-      const nic = { name: alias.slice(userAliasPrefix.length), mac, tap: target, mtu, state: link };
-      assert.equal((await lab.attach(name, nic)).stderr.trim(), '');
-    }
-  };
-  return {
-    onDomain(domain) {
-      if (domain.name === name) work = work.then(() => follow(domain));
-    },
-    settled: () => work,
-  };
 }
 
 /** A sandbox where a VM of the demonstration runs on the lab's libvirt. Both end with the test. */
