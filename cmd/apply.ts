@@ -2,6 +2,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Outcome } from '../reconcile/apply/model.ts';
+import type { DesiredSource } from '../reconcile/desired/load.ts';
+import { revision } from '../reconcile/desired/revision.ts';
 import { type ExitCode, exitCodes, PatchpanelError } from '../reconcile/errors.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import type { Plan } from '../reconcile/plan/model.ts';
@@ -9,11 +11,17 @@ import { parsePlan } from '../reconcile/plan/plan-json.ts';
 import { outcomeText } from '../reconcile/report/outcome-text.ts';
 import { planText } from '../reconcile/report/plan-text.ts';
 import type { Progress } from '../reconcile/report/progress.ts';
-import { apply, applyGuarded, load, plan, refuseStale } from '../reconcile/run.ts';
+import { unchangedLine } from '../reconcile/report/record-text.ts';
+import { apply, applyGuarded, freshRecord, load, plan, refuseStale } from '../reconcile/run.ts';
+import { type EventSource, EventWriter, targetKey } from '../reconcile/runs/events.ts';
+import type { Guarded } from '../reconcile/runs/guarded.ts';
+import { type RunEnd, type RunFacts, type RunRecord, recordKey } from '../reconcile/runs/record.ts';
+import { Aftermath } from './aftermath.ts';
 import { addClusterOptions, type ClusterFlags, openCluster, wholeNumber } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
-import { addRunOptions, lockOptions, type RunFlags } from './run-options.ts';
+import { runId } from './run-id.ts';
+import { addRunOptions, channels, host, lockOptions, type RunFlags, recordPlace, runFacts } from './run-options.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
 
@@ -63,49 +71,139 @@ Examples:
 async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
   const progress = makeProgress(flags.logFormat);
   const stop = stopSignal((signal) => progress.onEvent({ type: 'stopping', signal }));
+  const job = applyJob(source, flags);
+  const aftermath = new Aftermath(channels(flags), job.facts, progress.onEvent);
   const cluster = await openCluster(flags);
   try {
-    const lock = lockOptions(flags, stop.signal);
-    const saved = savedPlan(source);
-    const given = saved === undefined ? undefined : parsePlan(saved);
-    const make = async (): Promise<Plan> =>
-      given === undefined
-        ? await freshPlan(source, flags, cluster, progress, stop.signal)
-        : await freshEnough(given, cluster);
-    const work = async (planned: Plan, signal: AbortSignal): Promise<Outcome> =>
-      await apply(
-        planned,
-        cluster,
-        {
-          maxInFlight: flags.maxInFlight ?? planned.settings.maxInFlight,
-          actionTimeoutMs: flags.actionTimeout * 1000,
-          migrationTimeoutMs: flags.migrationTimeout * 1000,
-          runTimeoutMs: flags.runTimeout * 1000,
-          domainXml: flags.domainXml,
-          savedPlan: given !== undefined,
-          signal,
-        },
-        progress.onEvent,
+    if (job.given !== undefined) progress.onEvent({ type: 'plan-read', commit: revision(job.given.source) });
+    const unchanged = await unchangedRecord(job, flags, cluster, stop.signal);
+    if (unchanged !== undefined) {
+      await aftermath.skipped(unchanged);
+      await print(
+        flags.output === 'json'
+          ? `${JSON.stringify({ unchanged: true, commit: unchanged.commit, lastFullCheck: unchanged.lastFullCheck })}\n`
+          : unchangedLine(unchanged, new Date(), flags.recheckAfter),
       );
-    const { plan: planned, result: outcome } = await applyGuarded(
-      cluster,
-      lock,
-      stop.signal,
-      { plan: make, again: make, work },
-      progress.onEvent,
-    );
+      return exitCodes.ok;
+    }
+    const { plan: planned, result: outcome } = await carryOut(job, flags, cluster, progress, stop.signal);
     progress.close();
+    const code = applyExitCode(outcome);
     await print(
       flags.output === 'json'
         ? `${JSON.stringify(outcome, undefined, 2)}\n`
         : outcomeText(outcome, planned, outputStyle()),
     );
-    return applyExitCode(outcome);
+    await aftermath.ended(cluster, runEnd(planned, outcome, job, flags), code);
+    return code;
+  } catch (error) {
+    progress.close();
+    await aftermath.failed(cluster, error);
+    throw error;
   } finally {
     progress.close();
     stop.dispose();
     await cluster.close();
   }
+}
+
+/** What is to be applied: a saved plan, or a source. */
+interface ApplyJob {
+  readonly source: string;
+  readonly given?: Plan;
+  readonly desired?: DesiredSource;
+  readonly facts: Omit<RunFacts, 'ended'>;
+  /** Keys of all declared targets, once they are known. */
+  declared?: ReadonlySet<string>;
+}
+
+function applyJob(source: string, flags: ApplyFlags): ApplyJob {
+  const saved = savedPlan(source);
+  if (saved !== undefined) {
+    const given = parsePlan(saved);
+    return { source, given, facts: runFacts(given.source, undefined) };
+  }
+  const desired = desiredSource(source, flags);
+  return { source, desired, facts: runFacts(desired, loadOptions(flags)) };
+}
+
+/** The record of the last full check, where --if-changed finds that a run may be left out. */
+async function unchangedRecord(
+  { desired, facts }: ApplyJob,
+  flags: ApplyFlags,
+  cluster: Cluster,
+  signal: AbortSignal,
+): Promise<RunRecord | undefined> {
+  if (flags.ifChanged === undefined) return undefined;
+  const place = recordPlace(flags);
+  if (place === undefined || desired?.kind !== 'git') {
+    throw new PatchpanelError('cli/usage', '--if-changed needs the URL of a git repository, and --record');
+  }
+  return await freshRecord(desired, cluster, place, facts, flags.recheckAfter, signal);
+}
+
+async function carryOut(
+  job: ApplyJob,
+  flags: ApplyFlags,
+  cluster: Cluster,
+  progress: Progress,
+  stop: AbortSignal,
+): Promise<Guarded<Outcome>> {
+  const make = async (): Promise<Plan> =>
+    job.given === undefined
+      ? await freshPlan(job, flags, cluster, progress, stop)
+      : await freshEnough(job.given, cluster);
+  const work = async (planned: Plan, signal: AbortSignal): Promise<Outcome> => {
+    const events = flags.events === true ? new EventWriter(cluster, eventSource(planned)) : undefined;
+    const outcome = await apply(
+      planned,
+      cluster,
+      {
+        maxInFlight: flags.maxInFlight ?? planned.settings.maxInFlight,
+        actionTimeoutMs: flags.actionTimeout * 1000,
+        migrationTimeoutMs: flags.migrationTimeout * 1000,
+        runTimeoutMs: flags.runTimeout * 1000,
+        domainXml: flags.domainXml,
+        savedPlan: job.given !== undefined,
+        signal,
+      },
+      (event) => {
+        progress.onEvent(event);
+        events?.onEvent(event);
+      },
+    );
+    const message = await events?.settled();
+    if (message !== undefined) progress.onEvent({ type: 'warning', message });
+    return outcome;
+  };
+  return await applyGuarded(
+    cluster,
+    lockOptions(flags, stop),
+    stop,
+    { plan: make, again: make, work },
+    progress.onEvent,
+  );
+}
+
+function eventSource(planned: Plan): EventSource {
+  const uids = new Map(planned.targets.map(({ target, uid }) => [targetKey(target), uid]));
+  return {
+    run: runId,
+    host,
+    clock: () => new Date(),
+    commit: revision(planned.source),
+    uidOf: (target) => uids.get(targetKey(target)),
+  };
+}
+
+function runEnd(plan: Plan, outcome: Outcome, { declared }: ApplyJob, flags: ApplyFlags): RunEnd {
+  return {
+    commit: revision(plan.source),
+    plan,
+    outcome,
+    stamp: flags.ifChanged === true,
+    ...(declared === undefined ? {} : { declared }),
+  };
 }
 
 /** A saved plan as it is, unless what it was made from has moved. */
@@ -116,13 +214,15 @@ async function freshEnough(saved: Plan, cluster: Cluster): Promise<Plan> {
 
 /** A plan of now, which is shown before it is carried out. */
 async function freshPlan(
-  source: string,
+  job: ApplyJob,
   flags: ApplyFlags,
   cluster: Cluster,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const desired = await load(desiredSource(source, flags), loadOptions(flags, signal), progress.onEvent);
+  const source = job.desired ?? desiredSource(job.source, flags);
+  const desired = await load(source, loadOptions(flags, signal), progress.onEvent);
+  job.declared = new Set(desired.targets.map(({ target }) => recordKey(target)));
   const made = await plan(desired, cluster, flags.domainXml, progress.onEvent);
   progress.close();
   if (flags.output === 'text') await print(`${planText(made, outputStyle())}\n`);

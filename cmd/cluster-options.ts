@@ -2,10 +2,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 
-export interface ClusterFlags {
+export interface ClusterAccessFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly qps: number;
+}
+
+export interface ClusterFlags extends ClusterAccessFlags {
   readonly domainXml: 'auto' | 'always' | 'never';
 }
 
@@ -20,23 +23,24 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
-export function addClusterOptions(command: Command): Command {
+/** For verbs that read no VM. */
+export function addClusterAccess(command: Command): Command {
   return command
     .option('--kubeconfig <file>', 'kubeconfig; default KUBECONFIG, ~/.kube/config, or the service account of the pod')
     .option('--context <name>', 'context of the kubeconfig')
-    .option('--qps <number>', 'requests a second to the API server, at most', wholeNumber(1), 50)
-    .addOption(
-      new Option(
-        '--domain-xml <when>',
-        'read the libvirt domain XML by exec: of VMs with a difference, of all, or never',
-      )
-        .choices(['auto', 'always', 'never'])
-        .default('auto'),
-    );
+    .option('--qps <number>', 'requests a second to the API server, at most', wholeNumber(1), 50);
+}
+
+export function addClusterOptions(command: Command): Command {
+  return addClusterAccess(command).addOption(
+    new Option('--domain-xml <when>', 'read the libvirt domain XML by exec: of VMs with a difference, of all, or never')
+      .choices(['auto', 'always', 'never'])
+      .default('auto'),
+  );
 }
 
 /** Opens the cluster that the options name; the Kubernetes client is loaded only here. */
-export async function openCluster(flags: ClusterFlags): Promise<Cluster> {
+export async function openCluster(flags: ClusterAccessFlags): Promise<Cluster> {
   const { connect } = await import('../reconcile/kube/connect.ts');
   return await connect({ kubeconfig: flags.kubeconfig, context: flags.context, qps: flags.qps, burst: flags.qps * 2 });
 }

@@ -9,7 +9,9 @@ import { addDemo } from './demo.ts';
 import { addInspect } from './inspect-verbs.ts';
 import { addPlan } from './plan.ts';
 import { addRender } from './render.ts';
+import { runId } from './run-id.ts';
 import { addSandbox } from './sandbox.ts';
+import { addStatus } from './status.ts';
 import { messageStyle } from './terminal.ts';
 import { addValidate } from './validate.ts';
 
@@ -47,6 +49,7 @@ export function buildProgram(version: string, exit: Exit): Command {
   addPlan(program, exit);
   addApply(program, exit);
   addAdopt(program, exit);
+  addStatus(program, exit);
   addInspect(program, exit);
   addSandbox(program, exit);
   addDemo(program, exit, (argv) => main(argv, version));
@@ -75,7 +78,7 @@ function report(error: unknown, argv: readonly string[]): number {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.badInput;
   }
   const known = knownError(error, argv);
-  process.stderr.write(wantsJson(argv) ? errorLines(known, new Date()) : errorText(known, messageStyle()));
+  process.stderr.write(wantsJson(argv) ? errorLines(known, new Date(), runId) : errorText(known, messageStyle()));
   return exitCodeOf(known);
 }
 

@@ -1,19 +1,40 @@
-/** The options of a run that leaves something behind: its lock and its record. */
+/** The options of a run that leaves something behind: its lock and its record, and who is told of it. */
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseGitUrl } from '../reconcile/desired/git-url.ts';
+import type { DesiredSource, LoadOptions } from '../reconcile/desired/load.ts';
+import type { SourceIdentity } from '../reconcile/desired/model.ts';
 import { PatchpanelError } from '../reconcile/errors.ts';
+import { sourceName } from '../reconcile/report/words.ts';
 import type { LockOptions } from '../reconcile/runs/lock.ts';
+import type { StatusHost } from '../reconcile/runs/notify.ts';
+import type { RunFacts } from '../reconcile/runs/record.ts';
 import type { ObjectName } from '../reconcile/vocabulary.ts';
+import type { Channels } from './aftermath.ts';
 import { wholeNumber } from './cluster-options.ts';
 import { runId } from './run-id.ts';
+import { secret } from './source-options.ts';
 
-export interface RunFlags {
+export interface RecordFlags {
   readonly record?: string;
-  readonly lockTimeout: number;
-  readonly leaseDuration: number;
 }
 
-function addRecord(command: Command): Command {
+export interface RunFlags extends RecordFlags {
+  readonly lockTimeout: number;
+  readonly leaseDuration: number;
+  readonly ifChanged?: true;
+  readonly recheckAfter: number;
+  readonly events?: true;
+  readonly metricsFile?: string;
+  readonly pushgateway?: string;
+  readonly notifyUrlFile?: string;
+  readonly commitStatus?: StatusHost['kind'];
+  readonly commitStatusTokenFile?: string;
+  readonly commitStatusApi?: string;
+}
+
+export function addRecord(command: Command): Command {
   return command.option(
     '--record <namespace/name>',
     'ConfigMap that tells of the last runs, and Lease that keeps runs apart; default PATCHPANEL_RECORD',
@@ -23,13 +44,42 @@ function addRecord(command: Command): Command {
 export function addRunOptions(command: Command): Command {
   return addRecord(command)
     .option('--lock-timeout <seconds>', 'how long to wait for another run to end', wholeNumber(0), 0)
-    .option('--lease-duration <seconds>', 'time after which a lock is free that is not renewed', wholeNumber(2), 60);
+    .option('--lease-duration <seconds>', 'time after which a lock is free that is not renewed', wholeNumber(2), 60)
+    .option(
+      '--if-changed',
+      'with --record: do nothing where the commit is that of the last full check, and all was in sync',
+    )
+    .addOption(
+      new Option('--recheck-after <duration>', 'with --if-changed: age from which a full check is due all the same')
+        .argParser(milliseconds)
+        .default(3_600_000, '1h'),
+    )
+    .option('--events', 'write a Kubernetes Event on each VM or pod that is changed, or fails')
+    .option('--metrics-file <file>', 'write metrics for a textfile collector of Prometheus')
+    .option('--pushgateway <url>', 'push the metrics to a Pushgateway; with credentials: PATCHPANEL_PUSHGATEWAY')
+    .option('--notify-url-file <file>', 'URL that is told of each run with news, by POST; or PATCHPANEL_NOTIFY_URL')
+    .addOption(
+      new Option('--commit-status <host>', 'set the status of the commit at its git host').choices([
+        'github',
+        'gitlab',
+      ]),
+    )
+    .option('--commit-status-token-file <file>', 'token for that; or PATCHPANEL_STATUS_TOKEN')
+    .option('--commit-status-api <url>', 'base of the API, where it is not that of the host of the repository');
+}
+
+/** `90s`, `30m`, `1h30m`, `2d`. */
+function milliseconds(text: string): number {
+  const [whole, ...parts] = /^(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?$/.exec(text) ?? [];
+  if (whole === undefined || whole === '') throw new InvalidArgumentError('It must be a duration, such as 30m or 1h.');
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = parts.map((part) => Number(part ?? 0));
+  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
 }
 
 const dnsName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** Where the record and the lock are; undefined where there is none. @throws PatchpanelError `cli/usage` */
-function recordPlace({ record }: Pick<RunFlags, 'record'>): ObjectName | undefined {
+export function recordPlace({ record }: RecordFlags): ObjectName | undefined {
   const given = record ?? (process.env.PATCHPANEL_RECORD || undefined);
   if (given === undefined) return undefined;
   const [namespace = '', name = '', ...more] = given.split('/');
@@ -39,17 +89,98 @@ function recordPlace({ record }: Pick<RunFlags, 'record'>): ObjectName | undefin
   return { namespace, name };
 }
 
-/** Pod or host, and the run. */
-const holder = `${hostname()}/${runId}`;
+/** Pod or host. */
+export const host = hostname();
 
 export function lockOptions(flags: RunFlags, signal: AbortSignal): Omit<LockOptions, 'onWait'> | undefined {
   const place = recordPlace(flags);
   if (place === undefined) return undefined;
   return {
     place,
-    holder,
+    holder: `${host}/${runId}`,
     durationSeconds: flags.leaseDuration,
     patienceMs: flags.lockTimeout * 1000,
     signal,
   };
+}
+
+/** @throws PatchpanelError `cli/usage`, `cli/input` */
+export function channels(flags: RunFlags): Channels {
+  const record = recordPlace(flags);
+  const { metricsFile } = flags;
+  const pushgateway = httpUrl('--pushgateway', flags.pushgateway, false) ?? urlOfEnvironment('PATCHPANEL_PUSHGATEWAY');
+  const notifyUrl = httpUrl(
+    'the URL to notify',
+    secret('--notify-url-file', flags.notifyUrlFile, 'PATCHPANEL_NOTIFY_URL'),
+    true,
+  );
+  const commitStatus = statusHost(flags);
+  return {
+    ...(record === undefined ? {} : { record }),
+    ...(metricsFile === undefined ? {} : { metricsFile }),
+    ...(pushgateway === undefined ? {} : { pushgateway }),
+    ...(notifyUrl === undefined ? {} : { notifyUrl }),
+    ...(commitStatus === undefined ? {} : { commitStatus }),
+  };
+}
+
+function urlOfEnvironment(name: string): string | undefined {
+  return httpUrl(name, process.env[name] || undefined, true);
+}
+
+/** The value is not repeated: it may be a secret. */
+function httpUrl(what: string, text: string | undefined, isSecret: boolean): string | undefined {
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new PatchpanelError('cli/usage', `${what} is not an http or https URL`);
+  }
+  if (!isSecret && (url.username !== '' || url.password !== '')) {
+    throw new PatchpanelError('cli/usage', `${what} holds credentials, which everybody on the machine can read`, {
+      remedy: 'Give the URL by the environment variable instead; see --help.',
+    });
+  }
+  return text;
+}
+
+function statusHost(flags: RunFlags): StatusHost | undefined {
+  const { commitStatus: kind, commitStatusTokenFile: file } = flags;
+  if (kind === undefined) return undefined;
+  const token = secret('--commit-status-token-file', file, 'PATCHPANEL_STATUS_TOKEN');
+  if (token === undefined) {
+    throw new PatchpanelError('cli/usage', '--commit-status needs a token', {
+      remedy: 'Give --commit-status-token-file, or PATCHPANEL_STATUS_TOKEN.',
+    });
+  }
+  const api = httpUrl('--commit-status-api', flags.commitStatusApi, false);
+  return { kind, token, ...(api === undefined ? {} : { api }) };
+}
+
+/** What a run knows of itself from its start. */
+export function runFacts(
+  source: SourceIdentity | DesiredSource,
+  inputs: LoadOptions | undefined,
+): Omit<RunFacts, 'ended'> {
+  return {
+    id: runId,
+    by: host,
+    started: new Date(),
+    source: sourceText(source),
+    inputs: inputs === undefined ? '' : digest(inputs),
+  };
+}
+
+/** The same for a source that is asked for, and for one that was read. */
+function sourceText(source: SourceIdentity | DesiredSource): string {
+  if (source.kind === 'folder') return source.path;
+  const { url } = parseGitUrl(source.url);
+  const path = (source.path ?? '').replace(/^(?:\.?\/)+|\/+$/g, '');
+  return sourceName({ kind: 'git', url, path, ref: '', commit: '' });
+}
+
+/** What decides, beside the commit, what is rendered. */
+function digest({ defaultNamespace, jsonnet }: LoadOptions): string {
+  const { extStr, extCode, tlaStr, tlaCode } = jsonnet ?? {};
+  const text = JSON.stringify([defaultNamespace, extStr, extCode, tlaStr, tlaCode]);
+  return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

@@ -55,7 +55,8 @@ export function addSourceOptions(command: Command): Command {
     .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512);
 }
 
-function secret(what: string, file: string | undefined, variable: string): string | undefined {
+/** From a file, or else from the environment: the command line never carries a secret. */
+export function secret(what: string, file: string | undefined, variable: string): string | undefined {
   if (file === undefined) return process.env[variable] || undefined;
   const text = readText(what, file).trim();
   if (text === '') throw new PatchpanelError('cli/input', `${what} ${file} is empty`);

@@ -1,9 +1,11 @@
 /** `patchpanel validate`: every fault of a desired state, without a cluster. */
+
 import type { Command } from 'commander';
 import type { DesiredState } from '../reconcile/desired/model.ts';
+import { revision } from '../reconcile/desired/revision.ts';
 import { type ExitCode, exitCodeOf, exitCodes, isExpected } from '../reconcile/errors.ts';
 import { errorJson } from '../reconcile/report/error-text.ts';
-import { count, revision } from '../reconcile/report/words.ts';
+import { count } from '../reconcile/report/words.ts';
 import { load } from '../reconcile/run.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';

@@ -394,6 +394,12 @@ export const errorTable = {
     when: 'The lock could not be renewed in time, or another run took it: nothing new is started.',
     remedy: 'Run again: it goes on from what is there. Look at the load and the network where it happens often.',
   },
+  'run/no-record': {
+    exit: badInput,
+    retryable: false,
+    when: 'There is no record of runs where it was looked for.',
+    remedy: 'Check --record; `apply --record` with the same name writes it.',
+  },
 
   // --- sandbox
   'sandbox/port': {

@@ -3,9 +3,12 @@ import { type AdoptedVm, adoptedState, adoptVms } from './adopt/adopt.ts';
 import { type Taking, takingsOf } from './adopt/take.ts';
 import { type ApplyOptions, applyPlan, hasWork } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
+import { type GitSource, headOf } from './desired/git-source.ts';
 import { parseGitUrl } from './desired/git-url.ts';
+import { defaultLimits } from './desired/limits.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
 import type { DesiredState } from './desired/model.ts';
+import { revision } from './desired/revision.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
@@ -19,6 +22,8 @@ import { makePlan } from './plan/plan.ts';
 import { shortRevision } from './report/words.ts';
 import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
 import type { LockOptions } from './runs/lock.ts';
+import { isFresh, type RunFacts, type RunRecord } from './runs/record.ts';
+import { readRecord } from './runs/record-store.ts';
 import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
 
 /** Renders and checks the desired state; no cluster is involved. */
@@ -32,6 +37,7 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
     targets: desired.targets.length,
     files: desired.files,
     revision: shortRevision(desired.source),
+    commit: revision(desired.source),
   });
   return desired;
 }
@@ -184,4 +190,21 @@ export async function adopt(
     takings: takingsOf(adopted, seen.vms),
     left: planned.filter(({ actions, blockers }) => actions.length > 0 || blockers.length > 0),
   };
+}
+
+/**
+ * The record of the last full check, where the commit is still the same and the check is young: then a run may be left
+ * out. One look at the git host and one at the cluster.
+ */
+export async function freshRecord(
+  source: GitSource,
+  cluster: Cluster,
+  place: ObjectName,
+  facts: Pick<RunFacts, 'source' | 'inputs'>,
+  recheckAfterMs: number,
+  signal: AbortSignal,
+): Promise<RunRecord | undefined> {
+  const [head, record] = await Promise.all([headOf(source, defaultLimits, signal), readRecord(cluster, place)]);
+  if (head === undefined || record === undefined) return undefined;
+  return isFresh(record, facts, head, new Date(), recheckAfterMs) ? record : undefined;
 }

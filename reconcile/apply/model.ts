@@ -54,7 +54,15 @@ export interface Outcome {
 /** Progress, for a terminal, a plain log or JSON lines. */
 export type RunEvent =
   | { readonly type: 'rendering'; readonly source: string }
-  | { readonly type: 'rendered'; readonly targets: number; readonly files: number; readonly revision: string }
+  | {
+      readonly type: 'rendered';
+      readonly targets: number;
+      readonly files: number;
+      readonly revision: string;
+      readonly commit: string;
+    }
+  /** A plan that was saved earlier. */
+  | { readonly type: 'plan-read'; readonly commit: string }
   | { readonly type: 'observing'; readonly server: string }
   | { readonly type: 'observed'; readonly vms: number; readonly milliseconds: number }
   | { readonly type: 'target-started'; readonly target: TargetName }

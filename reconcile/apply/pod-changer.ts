@@ -108,7 +108,8 @@ export class PodChanger {
 
   async #change(change: PodChange, goals: readonly PodGoal[], proves: boolean): Promise<WaitResult<SeenPod>> {
     const before = await this.#warnings();
-    const { wrote, object } = await patchUntilItFits(this.#run.cluster, pods, this.#target, this.#uid, async (pod) =>
+    const { cluster, stamp } = this.#run;
+    const { wrote, object } = await patchUntilItFits(cluster, pods, this.#target, this.#uid, stamp, async (pod) =>
       podEdit(pod, change),
     );
     const at = wrote ? writtenAt(object) : undefined;

@@ -1,4 +1,5 @@
 /** What all targets of one run share. */
+import { revision } from '../desired/revision.ts';
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { actionNames } from '../plan/action-name.ts';
@@ -9,6 +10,7 @@ import type { Observer } from './observer.ts';
 import type { PodObserver } from './pod-observer.ts';
 import type { Reasons } from './reasons.ts';
 import type { Slots } from './slots.ts';
+import type { Stamp } from './stamp.ts';
 import { defaultPace, type WaitPace } from './wait.ts';
 
 /** A migration copies all memory of a VM. */
@@ -43,6 +45,7 @@ export class Run {
   /** Aborts when nothing new may be started: a stop was asked for, or the time is up. */
   readonly over: AbortSignal;
   writes = 0;
+  readonly #commit: string;
 
   constructor(
     cluster: Cluster,
@@ -58,6 +61,7 @@ export class Run {
     this.reasons = parts.reasons;
     this.slots = parts.slots;
     this.ledger = new Ledger(plan);
+    this.#commit = revision(plan.source);
     this.onEvent = onEvent;
     this.pace = { ...defaultPace, ...podPace, ...options.pace };
     this.deadline = performance.now() + options.runTimeoutMs;
@@ -70,6 +74,11 @@ export class Run {
     const { signal } = this.options;
     if (signal?.aborted === true) return isLockLost(signal.reason) ? signal.reason.message : 'the run was told to stop';
     return this.over.aborted || performance.now() >= this.deadline ? 'the time of the run is up' : undefined;
+  }
+
+  /** What each change leaves on its object. */
+  get stamp(): Stamp {
+    return { commit: this.#commit, at: this.now };
   }
 
   /** The time of day. */

@@ -57,7 +57,7 @@ export class VmWork implements Work<Action> {
       case 'restart':
         return await requestRestart(cluster, this.#target, this.#plan.uid, action);
       default:
-        return await writeAction(cluster, this.#target, this.#plan.uid, action);
+        return await writeAction(cluster, this.#target, this.#plan.uid, action, this.#run.stamp);
     }
   }
 

@@ -8,6 +8,7 @@ import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { type Edit, editFor, type WrittenAction } from './patches.ts';
 import { writePortHook } from './port-hook.ts';
+import { type Stamp, stamped } from './stamp.ts';
 
 export interface Written {
   /** False where nothing was left to write. */
@@ -33,8 +34,9 @@ export async function writeAction(
   target: ObjectName,
   uid: string | undefined,
   action: WrittenAction,
+  stamp: Stamp,
 ): Promise<Written> {
-  const { wrote, object } = await patchUntilItFits(cluster, virtualMachines, target, uid, async (vm) => {
+  const { wrote, object } = await patchUntilItFits(cluster, virtualMachines, target, uid, stamp, async (vm) => {
     const edit = editFor(action, vm, await instance(cluster, target, action, vm));
     const needsHook = edit.kind === 'patch' && action.kind === 'set-ports' && action.knob === 'sidecar';
     if (needsHook) await writePortHook(cluster, vm, action.value);
@@ -58,6 +60,7 @@ export async function patchUntilItFits(
   resource: Resource,
   target: ObjectName,
   uid: string | undefined,
+  stamp: Stamp,
   editOf: (object: KubeObject) => Promise<Edit>,
 ): Promise<{ readonly wrote: boolean; readonly object: KubeObject }> {
   const who = `${nouns[resource.kind] ?? resource.kind} ${objectKey(target)}`;
@@ -74,7 +77,12 @@ export async function patchUntilItFits(
       throw new PatchpanelError('cluster/conflict', `${who} changed meanwhile: ${edit.reason}`);
     }
     try {
-      const written = await cluster.jsonPatch(resource, target.namespace, target.name, edit.operations);
+      const written = await cluster.jsonPatch(
+        resource,
+        target.namespace,
+        target.name,
+        stamped(edit.operations, object, stamp),
+      );
       return { wrote: true, object: written };
     } catch (error) {
       last = error;

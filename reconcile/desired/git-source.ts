@@ -4,7 +4,7 @@ import { PatchpanelError } from '../errors.ts';
 import { GitHttp, type ProxyVariables } from './git-http.ts';
 import { memoryFs } from './git-memory-fs.ts';
 import { inspectPack } from './git-pack.ts';
-import { type GitAuth, parseGitUrl } from './git-url.ts';
+import { type GitAuth, type GitUrl, parseGitUrl } from './git-url.ts';
 import type { Limits } from './limits.ts';
 import type { SourceIdentity } from './model.ts';
 import { fileTooLarge, normalizeSourcePath, SourceTree, type TreeEntry, type TreeReader } from './source-tree.ts';
@@ -46,13 +46,53 @@ export async function openGit(
   signal: AbortSignal | undefined,
   onEvent: (event: GitEvent) => void,
 ): Promise<{ tree: SourceTree; identity: SourceIdentity }> {
-  const target = parseGitUrl(source.url);
   const path = normalizeSourcePath(source.path ?? '');
   const ref = source.ref ?? 'HEAD';
+  return await talk(source, limits, signal, async ({ url, auth }, http, ended) => {
+    if (auth !== undefined && url.startsWith('http:') && !isLoopback(url)) {
+      onEvent({ kind: 'warning', message: 'credentials are sent to the git host without encryption; use https' });
+    }
+    onEvent({ kind: 'fetching', url, ref });
+    const store = new CommitStore(url, http, limits);
+    const commit = await orAborted(store.fetch(ref), ended);
+    onEvent({ kind: 'fetched', commit, bytes: http.received });
+    const tree = new SourceTree(await store.reader(commit), path, limits);
+    return { tree, identity: { kind: 'git', url, ref, commit, path } };
+  });
+}
+
+/**
+ * The commit that the ref means now, by one look at the list of branches and tags; undefined where that does not tell.
+ * @throws PatchpanelError git/*, source/*
+ */
+export async function headOf(
+  source: GitSource,
+  limits: Limits,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const ref = source.ref ?? 'HEAD';
+  return await talk(source, limits, signal, async ({ url }, http, ended) => {
+    const refs = await orAborted(listRefs(url, http), ended);
+    const name = findRef(refs, ref);
+    const found = refs.find((each) => each.ref === name);
+    if (found !== undefined) return found.peeled ?? found.oid;
+    return /^[0-9a-f]{40}$/i.test(ref) ? ref.toLowerCase() : undefined;
+  });
+}
+
+async function listRefs(url: string, http: GitHttp): Promise<readonly ServerRef[]> {
+  return await git.listServerRefs({ http, url, protocolVersion: 1, peelTags: true, symrefs: true });
+}
+
+/** One conversation with a git host, within its time. */
+async function talk<T>(
+  source: GitSource,
+  limits: Limits,
+  signal: AbortSignal | undefined,
+  work: (target: GitUrl, http: GitHttp, ended: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const target = parseGitUrl(source.url);
   const auth = source.auth ?? target.auth;
-  if (auth !== undefined && target.url.startsWith('http:') && !isLoopback(target.url)) {
-    onEvent({ kind: 'warning', message: 'credentials are sent to the git host without encryption; use https' });
-  }
   const timeoutMs = source.timeoutMs ?? 60_000;
   const deadline = new AbortController();
   const http = new GitHttp(target, {
@@ -70,12 +110,7 @@ export async function openGit(
     deadline.abort(new PatchpanelError('git/timeout', `the git host did not finish within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    onEvent({ kind: 'fetching', url: target.url, ref });
-    const store = new CommitStore(target.url, http, limits);
-    const commit = await orAborted(store.fetch(ref), deadline.signal);
-    onEvent({ kind: 'fetched', commit, bytes: http.received });
-    const tree = new SourceTree(await store.reader(commit), path, limits);
-    return { tree, identity: { kind: 'git', url: target.url, ref, commit, path } };
+    return await work({ ...target, ...(auth === undefined ? {} : { auth }) }, http, deadline.signal);
   } catch (error) {
     throw explained(http.failure ?? error);
   } finally {
@@ -103,13 +138,7 @@ class CommitStore {
   async fetch(ref: string): Promise<string> {
     await git.init({ fs: this.#fs, gitdir, bare: true });
     await git.addRemote({ fs: this.#fs, gitdir, remote: 'origin', url: this.#url });
-    const refs = await git.listServerRefs({
-      http: this.#http,
-      url: this.#url,
-      protocolVersion: 1,
-      peelTags: true,
-      symrefs: true,
-    });
+    const refs = await listRefs(this.#url, this.#http);
     if (refs.length === 0) throw new PatchpanelError('source/empty', 'the repository has no commit yet');
     const known = findRef(refs, ref);
     if (known !== undefined) return this.#commitOf(await this.#fetchOne(known));

@@ -1,9 +1,10 @@
 /** A plan as Markdown, for a comment in a pull request. */
+import { revision } from '../desired/revision.ts';
 import { isPodPlan, type Plan, type TargetPlan } from '../plan/model.ts';
 import { planSummary } from './plan-text.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
-import { describeAction, revision, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
+import { describeAction, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
 
 /** Hosts cut comments at 65,536 characters; what is left out is counted. */
 const limit = 65_000;

@@ -76,8 +76,20 @@ test('a terminal shows waits below the log and takes them away', () => {
   assert.match(text, /luck \(apply\/timeout\)\n$/);
 });
 
-test('JSON lines carry time, level, VM and action', () => {
-  const lines = written((stream) => jsonProgress(stream, () => new Date(0)))
+test('JSON lines carry the commit from where it is known on', () => {
+  const texts: string[] = [];
+  const progress = jsonProgress({ write: (text) => void texts.push(text) }, () => new Date(0), 'run-1');
+  progress.onEvent({ type: 'rendering', source: '.' });
+  progress.onEvent({ type: 'plan-read', commit: 'main@sha1:1d0c' });
+  progress.onEvent({ type: 'action-started', target, action: unplug });
+  assert.deepEqual(
+    texts.map((line) => JSON.parse(line).commit),
+    [undefined, 'main@sha1:1d0c', 'main@sha1:1d0c'],
+  );
+});
+
+test('JSON lines carry time, level, run, VM and action', () => {
+  const lines = written((stream) => jsonProgress(stream, () => new Date(0), 'run-1'))
     .trim()
     .split('\n')
     .map((line): unknown => JSON.parse(line));
@@ -85,6 +97,7 @@ test('JSON lines carry time, level, VM and action', () => {
   assert.deepEqual(lines.at(-1), {
     time: '1970-01-01T00:00:00.000Z',
     level: 'error',
+    run: 'run-1',
     vm: 'prod/db-0',
     action: 'prod/db-0/2',
     kind: 'link',

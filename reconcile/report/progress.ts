@@ -72,6 +72,7 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return style.dim(`reading ${printable(event.server)}`);
     case 'observed':
       return style.dim(`read ${count(event.vms, 'VM')} in ${duration(event.milliseconds)}`);
+    case 'plan-read':
     case 'target-started':
     case 'action-started':
     case 'layer-reached':
@@ -125,11 +126,14 @@ export function plainProgress(stream: ProgressStream, style: Style, now: () => n
   };
 }
 
-/** One JSON object a line; `clock` gives the time of each. */
-export function jsonProgress(stream: ProgressStream, clock: () => Date): Progress {
+/** One JSON object a line, with the id of the run and, once it is known, the commit; `clock` gives the time of each. */
+export function jsonProgress(stream: ProgressStream, clock: () => Date, run: string): Progress {
+  let known: { readonly commit?: string } = {};
   return {
     onEvent(event) {
-      stream.write(`${JSON.stringify({ time: clock().toISOString(), level: level(event), ...flat(event) })}\n`);
+      if ('commit' in event) known = { commit: event.commit };
+      const head = { time: clock().toISOString(), level: level(event), run, ...known };
+      stream.write(`${JSON.stringify({ ...head, ...flat(event) })}\n`);
     },
     close() {},
   };

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { revision } from '../desired/revision.ts';
 import { samplePlan, samplePlug } from './fixtures/sample-plan.ts';
 import { samplePod } from './fixtures/sample-pod-plan.ts';
-import { count, describeAction, duration, revision, sign } from './words.ts';
+import { count, describeAction, duration, sign } from './words.ts';
 
 test('actions are put into words', () => {
   const words = samplePlug.actions.map((action) => describeAction(action, samplePlug.target));

@@ -6,11 +6,6 @@ import type { ObjectName } from '../vocabulary.ts';
 import { windowWords } from '../windows/windows.ts';
 import { describePodAction } from './pod-words.ts';
 
-/** `main@sha1:3f2a…` for git, `sha256:…` for a folder: what a record or a comment calls the revision. */
-export function revision(source: SourceIdentity): string {
-  return source.kind === 'git' ? `${source.ref}@sha1:${source.commit}` : source.digest;
-}
-
 /** The revision, short enough for a headline. */
 export function shortRevision(source: SourceIdentity): string {
   return source.kind === 'git'

@@ -56,6 +56,21 @@ export async function lockVersion(cluster: Cluster, place: ObjectName): Promise<
   return (await look(cluster, place))?.version;
 }
 
+/** Who holds a lock now. */
+export interface LockState {
+  readonly holder: string;
+  /** Since it was taken, in milliseconds. */
+  readonly heldMs: number;
+}
+
+/** Undefined where nobody holds it, or its holder let its time pass. */
+export async function lockState(cluster: Cluster, place: ObjectName): Promise<LockState | undefined> {
+  const seen = await look(cluster, place);
+  const now = Date.now();
+  if (seen === undefined || seen.holder === '' || now - seen.renewed > seen.durationMs) return undefined;
+  return { holder: seen.holder, heldMs: Math.max(0, now - seen.acquired) };
+}
+
 /**
  * Takes the lock, and renews it until it is released.
  * @throws PatchpanelError `run/locked` where another run holds it; `cluster/*`

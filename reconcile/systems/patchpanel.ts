@@ -11,3 +11,7 @@ export const fieldManager = 'patchpanel';
 
 /** Label of objects that patchpanel made. */
 export const managedBy = { 'app.kubernetes.io/managed-by': 'patchpanel' } as const;
+
+/** On a VM or pod that was changed: the commit that was applied to it last, as `main@sha1:…`, and when. */
+export const appliedCommitAnnotation = 'patchpanel.dev/applied-commit';
+export const appliedAtAnnotation = 'patchpanel.dev/applied-at';

@@ -1,0 +1,194 @@
+/** What a run leaves behind when it has ended: its record, metrics, and who is told. Nothing here changes its exit code. */
+import { rename, rm, writeFile } from 'node:fs/promises';
+import type { OnRunEvent } from '../reconcile/apply/model.ts';
+import { exitCodeOf, exitCodes, isExpected, type PatchpanelError, PatchpanelErrors } from '../reconcile/errors.ts';
+import type { Cluster } from '../reconcile/kube/cluster.ts';
+import { metricsText } from '../reconcile/report/metrics.ts';
+import { deliver } from '../reconcile/runs/deliver.ts';
+import { commitStatus, type News, push, type StatusHost, webhook } from '../reconcile/runs/notify.ts';
+import {
+  afterError,
+  afterRun,
+  countsOf,
+  outcomeWord,
+  type RunEnd,
+  type RunFacts,
+  type RunRecord,
+} from '../reconcile/runs/record.ts';
+import { updateRecord } from '../reconcile/runs/record-store.ts';
+import type { ObjectName } from '../reconcile/vocabulary.ts';
+
+export interface Channels {
+  readonly record?: ObjectName;
+  readonly metricsFile?: string;
+  readonly pushgateway?: string;
+  readonly notifyUrl?: string;
+  readonly commitStatus?: StatusHost;
+}
+
+type Facts = Omit<RunFacts, 'ended'>;
+
+/** How a run ended, for all channels alike. */
+interface Ending extends News {
+  readonly skipped: boolean;
+  readonly isNews: boolean;
+  readonly lastFullCheck?: Date;
+}
+
+export class Aftermath {
+  readonly #channels: Channels;
+  readonly #facts: Facts;
+  readonly #onEvent: OnRunEvent;
+
+  constructor(channels: Channels, facts: Facts, onEvent: OnRunEvent) {
+    this.#channels = channels;
+    this.#facts = facts;
+    this.#onEvent = onEvent;
+  }
+
+  /** Nothing was to be looked at. */
+  async skipped(record: RunRecord): Promise<void> {
+    const facts = { ...this.#facts, ended: new Date() };
+    const { counts, outcome } = record;
+    await this.#tell({
+      ...facts,
+      ...known(record),
+      outcome,
+      exitCode: exitCodes.ok,
+      counts,
+      changed: 0,
+      writes: 0,
+      troubled: [],
+      skipped: true,
+      isNews: false,
+    });
+  }
+
+  async ended(cluster: Cluster, end: RunEnd, exitCode: number): Promise<void> {
+    const facts = { ...this.#facts, ended: new Date() };
+    const { plan, outcome, commit } = end;
+    const { converged: changed, writes } = outcome.summary;
+    const word = outcomeWord(outcome);
+    // Without a record nobody knows what was before: then a run that found all in sync is no news.
+    const alone = writes > 0 || word !== 'converged';
+    const recorded = await this.#record(cluster, (before) => afterRun(before, facts, end));
+    const fresh = afterRun(undefined, facts, end);
+    await this.#tell({
+      ...facts,
+      commit,
+      outcome: word,
+      exitCode,
+      counts: countsOf(plan, outcome),
+      changed,
+      writes,
+      troubled: troubled(fresh),
+      skipped: false,
+      isNews: recorded?.isNews ?? alone,
+      ...(word === 'interrupted' ? {} : { lastFullCheck: facts.ended }),
+    });
+  }
+
+  /** The run ended before it had a plan, or without carrying it out. A run that another one held off is no news. */
+  async failed(cluster: Cluster, error: unknown): Promise<void> {
+    if (!isExpected(error)) return;
+    const facts = { ...this.#facts, ended: new Date() };
+    const first = firstOf(error);
+    const isLocked = first.code === 'run/locked';
+    const fault = { code: first.code, message: first.message };
+    const recorded = isLocked ? undefined : await this.#record(cluster, (before) => afterError(before, facts, fault));
+    await this.#tell({
+      ...facts,
+      ...(recorded?.record === undefined ? {} : known(recorded.record)),
+      outcome: 'error',
+      exitCode: exitCodeOf(error),
+      changed: 0,
+      writes: 0,
+      error: fault,
+      troubled: [],
+      skipped: false,
+      isNews: !isLocked && (recorded?.isNews ?? true),
+    });
+  }
+
+  /** Undefined where there is no record, or it could not be written. */
+  async #record(
+    cluster: Cluster,
+    change: (before: RunRecord | undefined) => RunRecord | undefined,
+  ): Promise<{ readonly isNews: boolean; readonly record: RunRecord | undefined } | undefined> {
+    const { record: place } = this.#channels;
+    if (place === undefined) return undefined;
+    try {
+      const { before, after } = await updateRecord(cluster, place, change);
+      return { isNews: after !== undefined && after.runs[0]?.id === this.#facts.id, record: after ?? before };
+    } catch (error) {
+      this.#warn(`the record could not be written: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  }
+
+  async #tell(ending: Ending): Promise<void> {
+    const { metricsFile, pushgateway, notifyUrl, commitStatus: host } = this.#channels;
+    const { source, isNews, commit } = ending;
+    const metrics = metricsOf(ending);
+    const requests = pushgateway === undefined ? [] : [push(pushgateway, source, metrics)];
+    if (isNews && notifyUrl !== undefined) requests.push(webhook(notifyUrl, ending));
+    const [, sha] = /@sha1:([0-9a-f]+)$/.exec(commit ?? '') ?? [];
+    const [repository = ''] = source.split(' ');
+    if (isNews && host !== undefined && sha !== undefined && URL.canParse(repository)) {
+      requests.push(commitStatus(host, repository, sha, ending));
+    }
+    const failures = await Promise.all([
+      metricsFile === undefined ? undefined : writeWhole(metricsFile, metrics),
+      ...requests.map(deliver),
+    ]);
+    for (const failure of failures) if (failure !== undefined) this.#warn(failure);
+  }
+
+  #warn(message: string): void {
+    this.#onEvent({ type: 'warning', message });
+  }
+}
+
+function known({ commit, lastFullCheck }: RunRecord): { readonly commit?: string; readonly lastFullCheck?: Date } {
+  return {
+    ...(commit === undefined ? {} : { commit }),
+    ...(lastFullCheck === undefined ? {} : { lastFullCheck: new Date(lastFullCheck) }),
+  };
+}
+
+function troubled(record: RunRecord | undefined): News['troubled'] {
+  return Object.entries(record?.targets ?? {}).flatMap(([target, { state, reason }]) =>
+    state === 'in-sync' ? [] : [{ target, state, ...(reason === undefined ? {} : { reason }) }],
+  );
+}
+
+function firstOf(error: PatchpanelError | PatchpanelErrors): PatchpanelError {
+  const [first] = error instanceof PatchpanelErrors ? error.errors : [error];
+  if (first === undefined) throw new Error('a list of errors without any');
+  return first;
+}
+
+function metricsOf(ending: Ending): string {
+  const { counts, troubled: notInSync, ...rest } = ending;
+  const { targets: _, inSync, ...others } = counts ?? { targets: 0, inSync: 0 };
+  return metricsText({
+    ...rest,
+    ...(counts === undefined ? {} : { states: { 'in-sync': inSync, ...others } }),
+    troubled: notInSync.map(({ target, state }) => [target, state] as const),
+  });
+}
+
+/** Whoever reads the file sees the old one or the new one. @returns why it was not written, if so */
+async function writeWhole(file: string, content: string): Promise<string | undefined> {
+  // Collectors read names that end in .prom.
+  const draft = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(draft, content, { mode: 0o644 });
+    await rename(draft, file);
+    return undefined;
+  } catch (error) {
+    await rm(draft, { force: true });
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown failure';
+    return `the metrics could not be written to ${file}: ${reason}`;
+  }
+}
