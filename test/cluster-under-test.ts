@@ -45,6 +45,7 @@ export interface Accounts {
 /** The manifests that give them their rights, and the one for exec, which is bound to both here. */
 export const grantedRoles = [
   'base/rbac.yaml',
+  'base/record.yaml',
   'overlays/with-restart/rbac.yaml',
   'overlays/with-sidecar/rbac.yaml',
 ] as const;
@@ -58,9 +59,10 @@ export const unshippedRights: readonly Manifest[] = [
     metadata: { name: 'patchpanel-unshipped' },
     rules: [
       {
+        // Scenarios keep records of their own in the namespaces of their VMs.
         apiGroups: ['coordination.k8s.io'],
         resources: ['leases'],
-        verbs: ['get', 'create', 'update', 'patch', 'delete'],
+        verbs: ['get', 'create', 'patch'],
       },
       { apiGroups: [''], resources: ['pods'], verbs: ['get', 'patch'] },
     ],
@@ -142,6 +144,9 @@ async function startSandboxCluster(options: ClusterOptions): Promise<ClusterUnde
       options.onRequest?.(entry);
     },
   });
+  for (const object of readManifests('base/namespace.yaml')) {
+    await sandbox.admin.create({ group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' }, object);
+  }
   const version = (await sandbox.admin.raw('/version')) as { readonly gitVersion: string };
   let stopped: Promise<void> | undefined;
   return {

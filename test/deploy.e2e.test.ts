@@ -35,6 +35,7 @@ let sandbox: AssembledSandbox;
 let audit: AuditEntry[] = [];
 /** The git host takes requests and answers none. */
 let hangs = false;
+let gitRequests = 0;
 
 before(async () => {
   if (skip) return;
@@ -42,8 +43,11 @@ before(async () => {
   root = await mkdtemp(join(tmpdir(), 'patchpanel-deploy-'));
   await newRepository(root, 'vms.git');
   await push({ 'web-0': ['storage'], 'web-1': ['storage'] });
-  server = await startGitServer({ root, credentials: { username: 'bot', password }, intercept: () => hangs });
+  server = await startGitServer({ root, credentials: { username: 'bot', password }, intercept });
   sandbox = await assembleSandbox({ speed: 10, accounts, onRequest: (entry) => audit.push(entry) });
+  for (const object of base.filter(({ kind }) => kind === 'Namespace')) {
+    await sandbox.admin.create({ group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' }, object);
+  }
 });
 after(async () => {
   await sandbox?.stop();
@@ -66,6 +70,11 @@ const accounts: readonly Account[] = ['plan', 'apply'].map((use) => ({
     }),
 }));
 
+function intercept(): boolean {
+  gitRequests += 1;
+  return hangs;
+}
+
 /** A commit that gives VMs of the sandbox these NICs. */
 async function push(vms: Parameters<typeof desiredFiles>[0]): Promise<void> {
   const folder = join(root, 'vms.git');
@@ -78,7 +87,7 @@ function user(use: string): string {
 }
 
 /** What a platform owner brings along: where the repository is, and how to get at it. */
-function ours(objects: readonly Manifest[]): readonly Manifest[] {
+function ours(objects: readonly Manifest[], recheckAfter = '1h'): readonly Manifest[] {
   const secret = {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -87,7 +96,10 @@ function ours(objects: readonly Manifest[]): readonly Manifest[] {
   };
   const configured = objects.map((object) =>
     object.kind === 'ConfigMap'
-      ? { ...object, data: { ...(object.data as object), repository: `${server.url}/vms.git` } }
+      ? {
+          ...object,
+          data: { ...(object.data as object), repository: `${server.url}/vms.git`, 'recheck-after': recheckAfter },
+        }
       : object,
   );
   return [...configured, secret];
@@ -106,8 +118,11 @@ async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}, 
     ...(stopAt === undefined ? {} : { stopAt }),
   });
   const asked = audit.splice(0).filter((entry) => entry.user === user(use));
-  const writes = asked.filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec');
-  return { ...result, asked, writes: writes.map(({ verb, path }) => `${verb} ${path.split('?')[0]}`) };
+  const all = asked
+    .filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec')
+    .map(({ verb, path }) => `${verb} ${path.split('?')[0]}`);
+  const isVm = (write: string): boolean => write.includes('/virtualmachines/');
+  return { ...result, asked, writes: all.filter(isVm), left: all.filter((write) => !isVm(write)) };
 }
 
 const vm = '/apis/kubevirt.io/v1/namespaces/demo/virtualmachines';
@@ -121,24 +136,39 @@ test('plan-only tells of changes by its exit code and can write nothing', { skip
   assert.deepEqual(planned.writes, []);
   // The same account in the pod that applies: the cluster refuses.
   const refused = await run(ours(base), { serviceAccountName: 'patchpanel-plan' });
-  assert.equal(refused.code, 5, refused.stdout);
-  assert.match(refused.stderr, /no permission to get virtualmachines/);
-  assert.ok(refused.asked.every(({ verb, status }) => verb !== 'patch' || status === 403));
+  assert.equal(refused.code, 1, refused.stdout);
+  assert.match(refused.stderr, /no permission to get configmaps/);
+  assert.ok(refused.asked.every(({ verb, status }) => verb === 'get' || status === 403));
 });
 
-test('the CronJob converges what was pushed; its second run writes nothing', { skip }, async () => {
+test('the CronJob converges what was pushed; its second run is two requests', { skip }, async () => {
   const first = await run(ours(base));
   assert.equal(first.code, 0, `${first.stdout}\n${first.stderr}`);
   assert.match(first.stdout, /1 VM converged/);
   assert.deepEqual(first.writes, [`patch ${vm}/web-0`]);
-  assert.deepEqual(
-    first.asked.filter(({ status }) => status >= 400),
-    [],
-  );
+  const home = '/namespaces/patchpanel';
+  assert.deepEqual(first.left.toSorted(), [
+    'create /api/v1/namespaces/demo/events',
+    `create /api/v1${home}/configmaps`,
+    `create /apis/coordination.k8s.io/v1${home}/leases`,
+    `patch /apis/coordination.k8s.io/v1${home}/leases/patchpanel-record`,
+  ]);
+  // Nothing is refused; the record and the lock are not there yet.
+  const failures = first.asked.filter(({ status }) => status >= 400);
+  assert.deepEqual([...new Set(failures.map(({ verb, status }) => `${verb} ${status}`))], ['get 404']);
+  gitRequests = 0;
   const second = await run(ours(base));
   assert.equal(second.code, 0, second.stderr);
-  assert.match(second.stdout, /0 VMs converged/);
-  assert.deepEqual(second.writes, []);
+  assert.match(second.stdout, /^unchanged: HEAD@sha1:\w+ was found in sync/);
+  assert.deepEqual(
+    second.asked.map(({ verb, path }) => `${verb} ${path}`),
+    [`get /api/v1${home}/configmaps/patchpanel-record`],
+  );
+  assert.equal(gitRequests, 1);
+  // After the time that the ConfigMap gives, all is looked at again; and but for that time nothing is written.
+  const third = await run(ours(base, '0s'));
+  assert.match(third.stdout, /0 VMs converged/);
+  assert.deepEqual([third.writes, third.left], [[], [`patch /api/v1${home}/configmaps/patchpanel-record`]]);
 });
 
 test('the overlay of the README keeps to one namespace', { skip }, async () => {
@@ -159,7 +189,7 @@ test('the overlay of the README keeps to one namespace', { skip }, async () => {
   const elsewhere = objects.map((object) =>
     object.metadata.namespace === 'demo' ? { ...object, metadata: { ...object.metadata, namespace: 'prod' } } : object,
   );
-  const refused = await run(ours(elsewhere));
+  const refused = await run(ours(elsewhere, '0s'));
   assert.equal(refused.code, 1, refused.stdout);
   assert.match(refused.stderr, /cluster\/forbidden/);
 });
@@ -171,7 +201,8 @@ test('with-exec lets a run look into libvirt', { skip }, async () => {
   assert.equal(result.code, 0, `${result.stdout}\n${result.stderr}`);
   assert.match(result.stdout, /layers agree: vm, vmi, pod, multus, domain/);
   assert.ok(result.asked.some(({ subresource, status }) => subresource === 'exec' && status < 400));
-  const without = await run(ours(base));
+  const without = await run(ours(base, '0s'));
+  assert.match(without.stdout, /0 VMs converged/);
   assert.ok(without.asked.every(({ subresource }) => subresource !== 'exec'));
 });
 

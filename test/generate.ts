@@ -8,7 +8,14 @@ import { jsonSchemaOf, type Kind } from '../reconcile/desired/schema.ts';
 import { cliPage } from './generators/cli-page.ts';
 import { plainManifest, pushJob } from './generators/deploy-files.ts';
 import { errorsPage } from './generators/errors-page.ts';
-import { baseRbac, execRbac, namespaceRbac, restartRbac, sidecarRbac } from './generators/rbac-manifests.ts';
+import {
+  baseRbac,
+  execRbac,
+  namespaceRbac,
+  recordRbac,
+  restartRbac,
+  sidecarRbac,
+} from './generators/rbac-manifests.ts';
 import { rbacPage } from './generators/rbac-page.ts';
 
 interface GeneratedFile {
@@ -22,6 +29,7 @@ const files: readonly GeneratedFile[] = [
   { path: 'docs/reference/errors.md', content: errorsPage },
   { path: 'docs/reference/rbac.md', content: rbacPage },
   { path: 'examples/deploy/base/rbac.yaml', content: baseRbac },
+  { path: 'examples/deploy/base/record.yaml', content: recordRbac },
   { path: 'examples/deploy/overlays/with-exec/rbac.yaml', content: execRbac },
   { path: 'examples/deploy/overlays/with-restart/rbac.yaml', content: restartRbac },
   { path: 'examples/deploy/overlays/with-sidecar/rbac.yaml', content: sidecarRbac },

@@ -15,6 +15,7 @@ before(async () => {
 after(() => stage.stop());
 
 const base = readManifests('base/rbac.yaml');
+const record = readManifests('base/record.yaml');
 const withExec = [...base, ...readManifests('overlays/with-exec/rbac.yaml')];
 const clusterRole = base.filter(({ metadata }) => metadata.name === 'patchpanel-cluster');
 const oneNamespace = [...clusterRole, ...readManifests('overlays/single-namespace/rbac.yaml')];
@@ -77,6 +78,21 @@ test('apply asks for what is granted to it: plugs, unplugs, and failures that it
   assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines']);
 });
 
+test('a record and Events are roles apart, for apply alone', async () => {
+  const all = [...base, ...record];
+  assert.deepEqual(granted('patchpanel-plan', all), granted('patchpanel-plan'));
+  await stage.cluster.misbehave();
+  const args = ['--domain-xml', 'never', '--record', 'patchpanel/patchpanel-record', '--events'];
+  await stage.expect(0, ['apply', await stage.desired('recorded', { 'db-0': ['storage'] }), ...args]);
+  await stage.expect(0, ['apply', await stage.desired('again', { 'db-0': [] }), ...args]);
+  const extra = rightsOf('patchpanel-apply', record).map(({ verb, group, resource }) => `${verb} ${group} ${resource}`);
+  const requests = asked(stage.requests());
+  assert.deepEqual(
+    requests.filter((request) => !granted('patchpanel-apply').includes(request)),
+    extra.sort(),
+  );
+});
+
 test('restart is a role apart, for apply alone', async () => {
   const right = 'update subresources.kubevirt.io virtualmachines/restart';
   const withRestart = [...base, ...readManifests('overlays/with-restart/rbac.yaml')];
@@ -110,10 +126,11 @@ test('so are the ConfigMaps of hook sidecars', () => {
 
 test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
   const exec = ['create core pods/exec', 'get core pods/exec'];
+  const events = record.filter(({ metadata }) => metadata.name === 'patchpanel-events');
   assert.deepEqual(granted('patchpanel-plan', withExec), granted('patchpanel-plan'));
   assert.deepEqual(granted('patchpanel-apply', withExec), [...granted('patchpanel-apply'), ...exec].sort());
   for (const account of ['patchpanel-plan', 'patchpanel-apply']) {
-    assert.deepEqual(granted(account, oneNamespace), granted(account));
+    assert.deepEqual(granted(account, oneNamespace), granted(account, [...base, ...events]));
     for (const { resource, namespace } of rightsOf(account, oneNamespace)) {
       const scope = permissions.find((each) => each.resource === resource)?.scope;
       assert.equal(namespace, scope === 'cluster' ? undefined : 'prod', resource);

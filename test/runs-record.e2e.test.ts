@@ -59,9 +59,8 @@ after(async () => {
   await git.close();
   await new Promise((resolve) => hub.close(resolve));
 });
-afterEach(() => {
-  stage.sandbox.faults.set([]);
-  stage.sandbox.wake();
+afterEach(async () => {
+  await stage.cluster.misbehave();
   received = [];
   answer = 201;
 });
@@ -88,7 +87,7 @@ async function deadUrl(): Promise<string> {
 }
 
 async function recordOf(name: string) {
-  const found = await stage.sandbox.admin.get(configMaps, 'demo', name);
+  const found = await stage.cluster.admin.get(configMaps, 'demo', name);
   stage.requests();
   return { version: found?.metadata.resourceVersion, ...JSON.parse(text(fields(found?.data)['record.json']) ?? '{}') };
 }
@@ -165,13 +164,12 @@ test('status shows commit, outcome, what is not in sync and why, and the last fi
   assert.match(none.stderr, /run\/no-record/);
   const folder = await stage.desired('status', { 'db-0': ['mgmt'], 'web-1': [] });
   const args = ['apply', folder, '--record', 'demo/status'];
-  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  await stage.cluster.misbehave({ name: 'no-plug', value: 'mgmt' });
   await stage.expect(5, [...args, '--action-timeout', '2']);
   const failed = await stage.expect(0, ['status', '--record', 'demo/status']);
   assert.match(failed.stdout, /partly-failed: 1 of 2 targets in sync, 1 failed/);
   assert.match(failed.stdout, /demo\/db-0 {2}failed since \d+ s: apply\/timeout: /);
-  stage.sandbox.faults.set([]);
-  stage.sandbox.wake();
+  await stage.cluster.misbehave();
   await stage.expect(0, args);
   // A fault of the repository is news once.
   await writeFile(join(folder, 'broken.yaml'), 'kind: [');
@@ -206,7 +204,7 @@ test('a change is annotated in its own write, told by an Event, and logged with 
     kinds.filter((kind) => kind.startsWith('POST')),
     ['POST events'],
   );
-  const vm = await stage.sandbox.admin.get(virtualMachines, 'demo', 'web-0');
+  const vm = await stage.cluster.admin.get(virtualMachines, 'demo', 'web-0');
   assert.equal(vm?.metadata.annotations?.['patchpanel.dev/applied-commit'], `main@sha1:${commit}`);
   assert.match(vm?.metadata.annotations?.['patchpanel.dev/applied-at'] ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
   const described = await kubectl('describe', 'virtualmachine', 'web-0');
@@ -231,7 +229,7 @@ test('a change is annotated in its own write, told by an Event, and logged with 
 
 test('a failure is a warning on its VM, in one line', { skip: kubectlIsMissing() }, async () => {
   const folder = await stage.desired('failing', { 'web-1': ['mgmt'] });
-  stage.sandbox.faults.set([{ name: 'no-plug', value: 'mgmt' }]);
+  await stage.cluster.misbehave({ name: 'no-plug', value: 'mgmt' });
   await stage.expect(5, ['apply', folder, '--events', '--action-timeout', '2']);
   const stdout = await kubectl('get', 'events', '--output', 'json');
   const all: readonly Record<string, unknown>[] = JSON.parse(stdout).items;

@@ -3,7 +3,7 @@ import type { Delivery } from './deliver.ts';
 import { oneLine } from './one-line.ts';
 import type { RunFacts, RunOutcome, RunRecord } from './record.ts';
 
-export const notifyVersion = 'patchpanel.dev/notify/v1alpha1';
+const notifyVersion = 'patchpanel.dev/notify/v1alpha1';
 
 /** What is told of a run. */
 export interface News extends Pick<RunFacts, 'id' | 'by' | 'started' | 'ended' | 'source'> {
@@ -22,7 +22,7 @@ export interface News extends Pick<RunFacts, 'id' | 'by' | 'started' | 'ended' |
 const mostTroubled = 20;
 
 /** One line for a chat or a commit. */
-export function newsLine({ outcome, counts, changed, error }: News): string {
+function newsLine({ outcome, counts, changed, error }: News): string {
   if (error !== undefined) return oneLine(`error: ${error.message} (${error.code})`, 500);
   const parts = [`${changed} changed`];
   for (const [state, number] of Object.entries(counts ?? {})) {

@@ -8,7 +8,7 @@ import type { Plan, TargetName } from '../plan/model.ts';
 import { objectKey } from '../vocabulary.ts';
 import { oneLine } from './one-line.ts';
 
-export const recordVersion = 'patchpanel.dev/record/v1alpha1';
+const recordVersion = 'patchpanel.dev/record/v1alpha1';
 
 const text = z.string();
 const count = z.int().min(0);

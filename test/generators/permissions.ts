@@ -1,13 +1,13 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar';
+export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events';
 
 export interface Permission {
   readonly group: string;
   readonly resource: string;
   readonly verbs: Readonly<Partial<Record<Use, readonly string[]>>>;
-  /** `cluster`: a ClusterRoleBinding is needed. */
-  readonly scope: 'cluster' | 'namespace';
+  /** `cluster`: a ClusterRoleBinding is needed; `home`: in the namespace of the record. */
+  readonly scope: 'cluster' | 'namespace' | 'home';
   readonly why: string;
   /** What happens without it, where patchpanel does without. */
   readonly without?: string;
@@ -63,10 +63,11 @@ export const permissions: readonly Permission[] = [
   {
     group: '',
     resource: 'events',
-    verbs: { apply: ['list'] },
+    verbs: { apply: ['list'], events: ['create'] },
     scope: 'namespace',
-    why: 'tells why a layer lags, in the words of the node',
-    without: 'a failure is told by the layer alone, and only when its time is up',
+    why: 'tells why a layer lags, in the words of the node; with `--events`, writes what was changed',
+    without:
+      'a failure is told by the layer alone, and only when its time is up; an Event that can not be written is a warning',
   },
   {
     group: 'subresources.kubevirt.io',
@@ -83,6 +84,21 @@ export const permissions: readonly Permission[] = [
     scope: 'namespace',
     why: 'holds the script of the hook sidecar that gives a VM its `pciePorts`, where KubeVirt has no other way',
     without: 'giving such a VM more ports ends with `cluster/forbidden`',
+  },
+  {
+    group: '',
+    resource: 'configmaps',
+    verbs: { record: ['create', 'get', 'patch'] },
+    scope: 'home',
+    why: 'keeps the record of the last runs, with `--record`; `status` needs `get` alone',
+    without: 'the record is not written, which is a warning; `--if-changed` ends with `cluster/forbidden`',
+  },
+  {
+    group: 'coordination.k8s.io',
+    resource: 'leases',
+    verbs: { record: ['create', 'get', 'patch'] },
+    scope: 'home',
+    why: 'keeps runs apart, with `--record`',
   },
   {
     group: '',
