@@ -78,6 +78,8 @@ Examples:
         ...(flags.load === undefined ? {} : { load: flags.load }),
         ...(flags.cniPlugins === undefined ? {} : { cniPlugins: flags.cniPlugins }),
       });
+      // Listened for before anybody is told that it runs.
+      const end = interrupted();
       try {
         writeKubeconfig(flags.kubeconfig, sandbox.kubeconfig);
         await print(
@@ -95,7 +97,7 @@ Examples:
             'Ctrl-C ends it.',
           ].join('\n')}\n`,
         );
-        await interrupted();
+        await end;
       } finally {
         await sandbox.stop();
       }

@@ -92,7 +92,7 @@ export async function startCast(options: CastOptions): Promise<Cast> {
     await caches.start();
     networks.start();
     const virsh = virshExec((namespace, pod) => domainIn(caches, node, namespace, pod));
-    const inPod = options.plugins && options.execInPods === true ? podExec(multus, options.plugins) : undefined;
+    const inPod = options.execInPods === true ? podExec(multus) : undefined;
     return {
       exec: async (request) => (await inPod?.(request)) ?? (await virsh(request)),
       setDynamicNetworks(enabled) {

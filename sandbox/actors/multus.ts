@@ -11,6 +11,7 @@ import {
 } from '../../reconcile/systems/multus-networks.ts';
 import type { NetworkStatus } from '../../reconcile/systems/multus-status.ts';
 import type { RuntimeRequest } from '../node/cni-chain.ts';
+import type { CommandResult } from '../node/virsh.ts';
 import type { ActorContext } from './context.ts';
 import { readNad } from './nad.ts';
 import { newMac, newPodAddress } from './node-state.ts';
@@ -41,6 +42,8 @@ export interface PodPlugins {
   /** @throws Error with the text of the plugin that failed */
   del(pod: Pod, delegate: Delegate): Promise<void>;
   setMac(pod: Pod, name: string, mac: string): Promise<void>;
+  /** Runs a command in the network namespace of a pod. @param stdin what it can read */
+  exec(podUid: string, command: readonly string[], stdin?: Uint8Array | string): Promise<CommandResult>;
   /** Has the plugins take out all that they put in; then the network namespace goes. */
   forget(pod: Pod): Promise<void>;
 }
@@ -97,12 +100,12 @@ export class Multus {
   }
 
   /**
-   * Sees to it that real plugins serve a pod, and returns them; undefined where attachments are modelled, as those of
-   * launcher pods always are. A pod that ran before it was looked at gets the interfaces of its network-status.
+   * Sees to it that real plugins serve a pod, and returns them; undefined where attachments are modelled, as those of VMs of
+   * the sandbox always are. A pod that ran before it was looked at gets the interfaces of its network-status.
    */
   async plugins(pod: Pod): Promise<PodPlugins | undefined> {
     const plugins = this.#plugins;
-    if (plugins === undefined || pod.metadata.annotations?.[annotations.domain] !== undefined) return undefined;
+    if (plugins === undefined || pod.spec.hostNetwork === true || this.#runsVm(pod)) return undefined;
     const { namespace, name, uid } = pod.metadata;
     if (this.#context.caches.pods.get(namespace, name)?.metadata.uid !== uid) {
       throw new Error(`pod ${namespace}/${name} with UID ${uid} is gone`);
@@ -114,6 +117,12 @@ export class Multus {
     }
     await opening;
     return plugins;
+  }
+
+  /** Whether it is the launcher of a VM that the sandbox plays. */
+  #runsVm({ metadata }: Pod): boolean {
+    const vmi = metadata.annotations?.[annotations.domain];
+    return vmi !== undefined && this.#context.caches.vmis.get(metadata.namespace, vmi) !== undefined;
   }
 
   async #open(plugins: PodPlugins, pod: Pod): Promise<void> {

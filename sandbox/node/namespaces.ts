@@ -44,7 +44,8 @@ export class Namespaces {
     const [program = '', ...words] = [...within, 'unshare', '--mount', '--pid', ...(network ? ['--net'] : [])]
       .concat(['--fork', '--mount-proc', '--propagation', 'private'])
       .concat(['sh', '-euc', whole, 'sh', ...args]);
-    const holder = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+    // In a process group of its own: Ctrl-C is for us, who then close it.
+    const holder = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
     try {
       await firstLine(holder);
       return new Namespaces(holder, childOf(holder));

@@ -1,21 +1,19 @@
 /** Commands in a plain pod whose network namespace is real: they run on this machine, in that namespace alone. */
-import { annotations } from '../../reconcile/systems/kubevirt-names.ts';
 import type { Multus } from '../actors/multus.ts';
 import { type Pod, readAs } from '../actors/objects.ts';
 import type { ExecHandler } from '../api/contract.ts';
-import type { RealPlugins } from './real-plugins.ts';
 import { commandNotFound } from './virsh.ts';
 
 /**
- * An exec handler for tests alone: whoever may exec in the sandbox is root on this machine then. Undefined for launcher pods,
- * and for pods that do not run or have no network of their own.
+ * An exec handler for tests alone: whoever may exec in the sandbox is root on this machine then. Undefined for launchers of
+ * the sandbox's VMs, and for pods that do not run or have no network of their own.
  */
-export function podExec(multus: Multus, plugins: RealPlugins): ExecHandler {
+export function podExec(multus: Multus): ExecHandler {
   return async ({ pod: object, command, stdin }) => {
     const pod = readAs<Pod>(object);
-    const launcher = pod.metadata.annotations?.[annotations.domain] !== undefined;
-    if (launcher || pod.spec.hostNetwork === true || pod.status?.phase !== 'Running') return undefined;
-    await multus.plugins(pod);
+    if (pod.status?.phase !== 'Running') return undefined;
+    const plugins = await multus.plugins(pod);
+    if (plugins === undefined) return undefined;
     const [program = ''] = command;
     const found = await plugins.exec(pod.metadata.uid, ['which', program]);
     if (found.exitCode !== 0) return commandNotFound(program);

@@ -182,32 +182,50 @@ realTest('exec runs nothing on this machine unless a test allows it', whatIsMiss
   assert.equal(launchers.items.length, 3);
 });
 
-realTest('a sandbox that is killed leaves no namespace, link or lease', whatIsMissing, async (context) => {
-  const folder = await mkdtemp(join(tmpdir(), 'patchpanel-killed-'));
-  context.after(() => rmSync(folder, { recursive: true }));
-  const before = Object.keys(networkInterfaces());
-  const words = [
-    'cmd/patchpanel.ts',
-    'sandbox',
-    '--kubeconfig',
-    join(folder, 'kubeconfig'),
-    '--cni-plugins',
-    pluginFolder,
-  ];
-  const child = spawn(process.execPath, words, {
-    cwd: join(import.meta.dirname, '../..'),
-    stdio: ['ignore', 'pipe', 'inherit'],
+podTest('a launcher of a VM that the sandbox does not play is real as well', async (stage) => {
+  await stage.sandbox.admin.create(pods, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'launcher', namespace, annotations: { 'kubevirt.io/domain': 'elsewhere' } },
+    spec: { containers: [{ name: 'compute', image: 'none' }] },
   });
-  context.after(() => child.kill('SIGKILL'));
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
+  await stage.shows('launcher', 'eth0');
+  await until('it to run', async () => {
+    const { phase } = (await stage.get('launcher')).status as { readonly phase?: string };
+    return phase === 'Running' ? true : undefined;
   });
-  const holder = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0] ?? '';
-  const inside = readFileSync(`/proc/${holder}/task/${holder}/children`, 'utf8').trim();
-  assert.match(inside, /^\d+$/);
-  child.removeAllListeners('exit');
-  child.kill('SIGKILL');
-  await until('the namespaces to end', async () => (existsSync(`/proc/${inside}/root`) ? undefined : true));
-  assert.deepEqual(Object.keys(networkInterfaces()), before);
+  assert.deepEqual(await stage.links('launcher'), ['eth0']);
 });
+
+for (const [how, end] of [
+  ['is killed', (pid: number) => process.kill(pid, 'SIGKILL')],
+  ['is interrupted with all that runs in its terminal', (pid: number) => process.kill(-pid, 'SIGINT')],
+] as const) {
+  realTest(`a sandbox that ${how} leaves no namespace, link or lease`, whatIsMissing, async (context) => {
+    const folder = await mkdtemp(join(tmpdir(), 'patchpanel-killed-'));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const before = Object.keys(networkInterfaces());
+    const files = ['--kubeconfig', join(folder, 'kubeconfig'), '--cni-plugins', pluginFolder];
+    const child = spawn(process.execPath, ['cmd/patchpanel.ts', 'sandbox', ...files], {
+      cwd: join(import.meta.dirname, '../..'),
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    context.after(() => child.kill('SIGKILL'));
+    const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+    const started = new Promise((resolve) => child.stdout.once('data', resolve));
+    assert.ok((await Promise.race([ended, started])) instanceof Buffer);
+    const { pid = 0 } = child;
+    const inside = childOf(childOf(pid));
+    end(pid);
+    assert.equal(await ended, how === 'is killed' ? 'SIGKILL' : 0);
+    await until('the namespaces to end', async () => (existsSync(`/proc/${inside}/root`) ? undefined : true));
+    assert.deepEqual(Object.keys(networkInterfaces()), before);
+  });
+}
+
+function childOf(pid: number): number {
+  const [child = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  assert.match(child, /^\d+$/);
+  return Number(child);
+}
