@@ -48,6 +48,7 @@ export const grantedRoles = [
   'base/record.yaml',
   'overlays/with-restart/rbac.yaml',
   'overlays/with-sidecar/rbac.yaml',
+  'overlays/with-pods/rbac.yaml',
 ] as const;
 export const execRole = 'overlays/with-exec/rbac.yaml';
 
@@ -64,7 +65,6 @@ export const unshippedRights: readonly Manifest[] = [
         resources: ['leases'],
         verbs: ['get', 'create', 'patch'],
       },
-      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'patch'] },
     ],
   },
   {

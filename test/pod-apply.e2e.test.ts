@@ -97,7 +97,7 @@ test('a network that comes a moment too late for the quick retries of the contro
   const pod = await it.pod('router');
   const red = it.element('red', 'vlan99');
   let writes = 0;
-  const cluster = intercepted(it.cluster, async (send) => {
+  const cluster = intercepted(it.writer, async (send) => {
     writes += 1;
     if (writes === 2) await it.cluster.create(networkAttachmentDefinitions, nad('late', 'vlan99'));
     return await send();
@@ -122,7 +122,7 @@ test('a ghost: network-status lists what was rolled back, so it is taken out and
   );
   const red = it.element('red');
   let writes = 0;
-  const cluster = intercepted(it.cluster, async (send) => {
+  const cluster = intercepted(it.writer, async (send) => {
     writes += 1;
     if (writes === 2) await it.cluster.create(networkAttachmentDefinitions, nad('ghost', 'vlan99'));
     return await send();
@@ -138,7 +138,7 @@ test('another writer is faster: read again, and both are there', async () => {
   const pod = await it.pod('router', foreign);
   const red = it.element('red');
   let raced = false;
-  const cluster = intercepted(it.cluster, async (send) => {
+  const cluster = intercepted(it.writer, async (send) => {
     if (!raced) {
       raced = true;
       const value = '[{"name":"vlan30","interface":"net1"},{"name":"vlan20","interface":"net2"}]';

@@ -16,12 +16,14 @@ import { applyOptions, type Scenario } from './apply-scenario.ts';
 export type Step = PodAction extends infer A ? (A extends PodAction ? Omit<A, 'id' | 'after'> : never) : never;
 
 export class PodScenario {
-  /** The administrator's: no shipped role may write pods yet. */
+  /** Who prepares and interferes, and who applies. */
   readonly cluster: Cluster;
+  readonly writer: Cluster;
   readonly namespace: string;
 
-  constructor({ admin, namespace }: Pick<Scenario, 'admin' | 'namespace'>) {
+  constructor({ admin, cluster, namespace }: Pick<Scenario, 'admin' | 'cluster' | 'namespace'>) {
     this.cluster = admin;
+    this.writer = cluster;
     this.namespace = namespace;
   }
 
@@ -113,7 +115,7 @@ export class PodScenario {
   async apply(
     plan: Plan,
     options: Partial<ApplyOptions> = {},
-    cluster = this.cluster,
+    cluster = this.writer,
   ): Promise<{ readonly outcome: Outcome; readonly events: readonly RunEvent[] }> {
     const events: RunEvent[] = [];
     const pace = { reportGraceMs: 200, pollMs: 50, ...options.pace };

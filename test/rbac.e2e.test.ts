@@ -124,6 +124,13 @@ test('so are the ConfigMaps of hook sidecars', () => {
   assert.deepEqual(granted('patchpanel-apply', withSidecar), [...granted('patchpanel-apply'), ...rights].sort());
 });
 
+test('so are declared pods', () => {
+  const withPods = [...base, ...readManifests('overlays/with-pods/rbac.yaml')];
+  const rights = ['get', 'patch'].map((verb) => `${verb} core pods`);
+  assert.deepEqual(granted('patchpanel-plan', withPods), granted('patchpanel-plan'));
+  assert.deepEqual(granted('patchpanel-apply', withPods), [...granted('patchpanel-apply'), ...rights].sort());
+});
+
 test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
   const exec = ['create core pods/exec', 'get core pods/exec'];
   const events = record.filter(({ metadata }) => metadata.name === 'patchpanel-events');

@@ -1,6 +1,6 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events';
+export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events' | 'pods';
 
 export interface Permission {
   readonly group: string;
@@ -33,9 +33,9 @@ export const permissions: readonly Permission[] = [
   {
     group: '',
     resource: 'pods',
-    verbs: { plan: ['list'], apply: ['list', 'watch'] },
+    verbs: { plan: ['list'], apply: ['list', 'watch'], pods: ['get', 'patch'] },
     scope: 'namespace',
-    why: 'sees the annotations of the launcher pods, which it never writes',
+    why: 'sees the annotations of the launcher pods, which it never writes, and those of declared pods; plugs and unplugs by patching the latter',
   },
   {
     group: 'k8s.cni.cncf.io',
@@ -105,7 +105,7 @@ export const permissions: readonly Permission[] = [
     resource: 'pods/exec',
     verbs: { exec: ['get', 'create'] },
     scope: 'namespace',
-    why: '`virsh dumpxml` in the compute container: free ports as they are, and proof that the guest has the NIC. Kubernetes asks for `get` before 1.35 and for `create` since',
+    why: '`virsh dumpxml` in the compute container: free ports as they are, and proof that the guest has the NIC. In a pod whose domain is declared, `ip` and `virsh` to plug its NICs. Kubernetes asks for `get` before 1.35 and for `create` since',
     without:
       'ports are forecast by the rules of KubeVirt, and VMI status speaks for the domain; `--domain-xml never` asks for none',
   },

@@ -22,6 +22,7 @@ const roles = {
   sidecar: { uses: ['sidecar'], scope: 'namespace' },
   record: { uses: ['record'], scope: 'home' },
   events: { uses: ['events'], scope: 'namespace' },
+  pods: { uses: ['pods'], scope: 'namespace' },
 } as const satisfies Readonly<Record<string, { readonly uses: readonly Use[]; readonly scope: Permission['scope'] }>>;
 
 type RoleName = keyof typeof roles;
@@ -37,6 +38,7 @@ export function clusterRoles(): string {
     clusterRole('sidecar'),
     recordRole(),
     clusterRole('events'),
+    clusterRole('pods'),
   ]);
 }
 
@@ -91,6 +93,11 @@ function recordRole(): Manifest {
     { ...rule, resourceNames: [recordName], verbs: rule.verbs.filter((verb) => verb !== 'create') },
   ]);
   return { ...rest, rules: split };
+}
+
+/** What lets `apply` write the networks annotation of pods. */
+export function podsRbac(): string {
+  return note + documents([clusterRole('pods'), clusterBinding('pods', ['apply'])]);
 }
 
 /** The rights over VMs, in one namespace only. */
