@@ -120,7 +120,14 @@ export async function attachNic(
     if (present !== undefined) return end({ kind: 'done' });
     return await attach(container, nic, mac, wiredMtu(nic.wiring, links));
   }
-  return await rounds(round, (last) => undo(container, nic, failed('apply/timeout', 'domain', last)), patience, tell);
+  const result = await rounds(
+    round,
+    (last) => undo(container, nic, failed('apply/timeout', 'domain', last)),
+    patience,
+    tell,
+  );
+  await container.tidy(nic.wiring.tap);
+  return result;
 }
 
 /** The last of it, once bridge and tap are there. */
@@ -221,6 +228,7 @@ export async function detachNic(
     if (sight.kind === 'failed' || nicOf(sight.domain, nic.name) === undefined) {
       const isOfOther = sight.kind === 'seen' && sight.domain.nics.some(({ target }) => target === nic.wiring.tap);
       const fault = await unwire(container, nic, isOfOther);
+      await container.tidy(nic.wiring.tap);
       return end(fault === undefined ? { kind: 'done' } : refusal(fault));
     }
     if (performance.now() < askAt) return { kind: 'again', reason: said };

@@ -52,15 +52,16 @@ export class Container {
     return { kind: 'seen', domain: parseDomain(result.stdout) };
   }
 
-  /** Undefined where virsh says that it is done. */
+  /** Undefined where virsh says that it is done. What it is given stays until {@link tidy}. */
   async attach(xml: string, tap: string): Promise<ReadFailure | undefined> {
-    const file = await this.#put(`patchpanel-${tap}.xml`, xml);
-    try {
-      // Not for the next start: the tap does not outlive the pod, and without it the domain would not start.
-      return readResult(await this.#virsh('attach-device', this.#domain.name, file, '--live'));
-    } finally {
-      await this.#run(['rm', '-f', file]).catch(() => {});
-    }
+    const file = await this.#put(scratchFile(tap), xml);
+    // Not for the next start: the tap does not outlive the pod, and without it the domain would not start.
+    return readResult(await this.#virsh('attach-device', this.#domain.name, file, '--live'));
+  }
+
+  /** Removes what this run, or one that was killed, wrote to attach the NIC on a tap. */
+  async tidy(tap: string): Promise<void> {
+    await this.#run(['rm', '-f', ...scratchFolders.map((folder) => `${folder}/${scratchFile(tap)}`)]);
   }
 
   /** Asks the guest to let go; undefined where the request was sent, which proves nothing. */
@@ -100,6 +101,10 @@ export class Container {
     const words = firstLine(stderr) || `exit code ${exitCode}`;
     return new PatchpanelError('cluster/exec', `${namespace}/${pod}, container ${container}: ${program}: ${words}`);
   }
+}
+
+function scratchFile(tap: string): string {
+  return `patchpanel-${tap}.xml`;
 }
 
 function readResult({ exitCode, stderr }: ExecResult): ReadFailure | undefined {
