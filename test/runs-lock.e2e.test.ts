@@ -61,6 +61,12 @@ test('a run that has nothing to do takes no lock, and asks for none', async () =
   await stage.cluster.admin.create(leases, holder);
   stage.requests();
   await stage.expect(0, ['apply', folder, '--record', 'demo/nothing']);
+  // The record is new, the lock is not touched.
+  assert.deepEqual(
+    stage.writes().map((write) => write.split(' ', 2).join(' ')),
+    ['POST configmaps'],
+  );
+  await stage.expect(0, ['apply', folder, '--record', 'demo/nothing']);
   assert.deepEqual(stage.writes(), []);
 });
 
