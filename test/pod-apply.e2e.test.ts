@@ -6,7 +6,7 @@ import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
 import { networkStatusAnnotation } from '../reconcile/systems/multus-status.ts';
 import { nad, type Stage, stage } from './apply-scenario.ts';
-import { failure, heal, intercepted, results } from './apply-support.ts';
+import { failure, heal, intercepted, killedAfter, results } from './apply-support.ts';
 import { PodScenario } from './pod-stage.ts';
 
 let here: Stage;
@@ -202,4 +202,43 @@ test('a controller that gave up looks again at the same annotation in other byte
   assert.deepEqual(results(outcome), { router: 'converged' });
   assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), JSON.parse(value));
   assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'pp-red kick/vlan99']);
+});
+
+test('a removal that the controller gave up is asked for again, and only then is the record dropped', async () => {
+  const it = await scenario('stuck');
+  const pod = await it.pod('router');
+  const red = it.element('red');
+  await it.apply(it.plan(pod, [plug(red)], [red]));
+  await it.cluster.delete(networkAttachmentDefinitions, 'stuck', 'vlan10');
+  const failed = await it.apply(it.plan(pod, [unplug(red), release('red')], []));
+  assert.equal(failure(failed.outcome).code, 'apply/not-plugged');
+  assert.match(failure(failed.outcome).reason ?? '', /FailedRemovingInterface/);
+  assert.deepEqual(await it.owned('router'), ['red']);
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'pp-red stuck/vlan10']);
+
+  await it.cluster.create(networkAttachmentDefinitions, nad('stuck', 'vlan10'));
+  const kick = { kind: 'pod-kick', attachments: ['red'], until: 'gone' } as const;
+  const { outcome } = await it.apply(it.plan(pod, [kick, release('red')], []));
+  assert.deepEqual(results(outcome), { router: 'converged' });
+  assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network']);
+  assert.equal(await it.owned('router'), undefined);
+});
+
+test('killed at any point, the next run goes on', async () => {
+  const it = await scenario('killed');
+  const pod = await it.pod('router', foreign);
+  const before = JSON.parse((await it.networks('router')) ?? '') as unknown;
+  const [red, blue] = [it.element('red'), it.element('blue')];
+  for (const event of ['action-started', 'waiting', 'layer-reached', 'action-done'] as const) {
+    await killedAfter(it.plan(pod, [plug(red), plug(blue)], [red, blue]), here.kubeconfig, event);
+    const { outcome } = await it.apply(it.plan(pod, [plug(red), plug(blue)], [red, blue]));
+    assert.deepEqual(results(outcome), { router: 'converged' }, event);
+    assert.deepEqual(await it.owned('router'), ['blue', 'red']);
+    const away = it.plan(pod, [unplug(red, blue), release('red', 'blue')], []);
+    await killedAfter(away, here.kubeconfig, event);
+    assert.deepEqual(results((await it.apply(away)).outcome), { router: 'converged' }, event);
+    assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'net1 killed/vlan30']);
+    assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), before);
+    assert.equal(await it.owned('router'), undefined);
+  }
 });

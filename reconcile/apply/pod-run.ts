@@ -41,11 +41,11 @@ export class PodWork implements Work<PodAction> {
       case 'pod-unplug':
         return failureIn(await changer.unplug(action.elements));
       case 'pod-kick':
-        return failureIn(await changer.kick(action.attachments.flatMap((name) => this.#goal(name, action.until))));
+        return failureIn(await changer.kick(await this.#goals(action.attachments, action.until, changer)));
       case 'pod-repair':
         return failureIn(await changer.repair(action.elements));
       case 'pod-follow':
-        return failureIn(await changer.follow(this.#goal(action.attachment, action.until)));
+        return failureIn(await changer.follow(await this.#goals([action.attachment], action.until, changer)));
       case 'pod-release':
         return failureIn(await changer.release(action.attachments));
       case 'domain-attach':
@@ -91,9 +91,14 @@ export class PodWork implements Work<PodAction> {
     return result;
   }
 
-  #goal(name: string, until: 'plugged' | 'gone'): readonly PodGoal[] {
-    const element = this.#elementOf(name);
-    return element === undefined ? [] : [{ kind: until === 'plugged' ? 'in' : 'out', element }];
+  /** What is to come is as declared; what is to go is as the ownership record has it. */
+  async #goals(names: readonly string[], until: 'plugged' | 'gone', changer: PodChanger): Promise<readonly PodGoal[]> {
+    const goals: PodGoal[] = [];
+    for (const name of names) {
+      const element = (until === 'gone' ? await changer.ownedElement(name) : undefined) ?? this.#elementOf(name);
+      if (element !== undefined) goals.push({ kind: until === 'plugged' ? 'in' : 'out', element });
+    }
+    return goals;
   }
 
   /** By the declaration; of what is no longer declared, by the actions that take it out. */
