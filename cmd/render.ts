@@ -1,7 +1,7 @@
 /** `patchpanel render`: the desired state after rendering and checking, as it would be planned. */
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import type { DesiredState, DesiredTarget } from '../reconcile/desired/model.ts';
+import type { DesiredPods, DesiredState, DesiredTarget } from '../reconcile/desired/model.ts';
 import { load } from '../reconcile/run.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
@@ -42,7 +42,7 @@ Examples:
 
 /** The objects in the form in which a repository would declare them, every default written out. */
 function renderedObjects(desired: DesiredState): object[] {
-  return desired.targets.map(renderedObject);
+  return [...desired.targets.map(renderedObject), ...(desired.pods ?? []).map(renderedPods)];
 }
 
 function renderedObject({ target, pciePorts, attachments }: DesiredTarget): object {
@@ -60,6 +60,30 @@ function renderedObject({ target, pciePorts, attachments }: DesiredTarget): obje
         binding,
         ...(model === undefined ? {} : { model }),
         state,
+      })),
+    },
+  };
+}
+
+function renderedPods({ query, name, selector, repair, domain, attachments }: DesiredPods): object {
+  return {
+    apiVersion: 'patchpanel.dev/v1alpha1',
+    kind: 'NetworkAttachments',
+    metadata: { name, namespace: query.namespace },
+    spec: {
+      target: {
+        kind: 'Pod',
+        ...(selector === undefined ? { name } : { selector }),
+        ...(domain === undefined ? {} : { domain }),
+      },
+      repair,
+      attachments: attachments.map((one) => ({
+        name: one.name,
+        network: `${one.network.namespace}/${one.network.name}`,
+        interface: one.interface,
+        ...(one.mac === undefined ? {} : { mac: one.mac }),
+        ...(one.ips === undefined ? {} : { ips: one.ips }),
+        ...(domain === undefined ? {} : { model: one.model ?? 'virtio', state: one.state }),
       })),
     },
   };

@@ -5,7 +5,7 @@ import type { DesiredState } from '../reconcile/desired/model.ts';
 import { revision } from '../reconcile/desired/revision.ts';
 import { type ExitCode, exitCodeOf, exitCodes, isExpected } from '../reconcile/errors.ts';
 import { errorJson } from '../reconcile/report/error-text.ts';
-import { count } from '../reconcile/report/words.ts';
+import { count, fleetWords } from '../reconcile/report/words.ts';
 import { load } from '../reconcile/run.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
@@ -54,17 +54,23 @@ async function validateVerb(source: string, flags: ValidateFlags): Promise<ExitC
 }
 
 function validJson(desired: DesiredState): string {
-  const { targets, files, source } = desired;
-  const result = { valid: true, vms: targets.length, attachments: attachmentsOf(desired), files };
+  const { targets, pods, files, source } = desired;
+  const result = {
+    valid: true,
+    vms: targets.length,
+    ...(pods === undefined ? {} : { pods: pods.length }),
+    attachments: attachmentsOf(desired),
+    files,
+  };
   return `${JSON.stringify({ ...result, revision: revision(source) }, undefined, 2)}\n`;
 }
 
 function validText(desired: DesiredState): string {
-  const { targets, files } = desired;
+  const { targets, pods, files } = desired;
   const attachments = count(attachmentsOf(desired), 'attachment');
-  return `Valid: ${count(targets.length, 'VM')} with ${attachments} in ${count(files, 'file')}.\n`;
+  return `Valid: ${fleetWords(targets.length, pods?.length)} with ${attachments} in ${count(files, 'file')}.\n`;
 }
 
-function attachmentsOf({ targets }: DesiredState): number {
-  return targets.reduce((sum, { attachments }) => sum + attachments.length, 0);
+function attachmentsOf({ targets, pods = [] }: DesiredState): number {
+  return [...targets, ...pods].reduce((sum, { attachments }) => sum + attachments.length, 0);
 }

@@ -183,14 +183,20 @@ export const errorTable = {
   'desired/duplicate-target': {
     exit: badInput,
     retryable: false,
-    when: 'Two objects declare one VM.',
+    when: 'Two objects declare one VM, one pod, or the pods of one selector.',
     remedy: 'Merge them into one object.',
   },
   'desired/duplicate-name': {
     exit: badInput,
     retryable: false,
-    when: 'Two attachments of a VM have one name.',
+    when: 'Two attachments of a VM or pod have one name.',
     remedy: 'Rename one of them.',
+  },
+  'desired/interface': {
+    exit: badInput,
+    retryable: false,
+    when: 'An attachment of a pod has no interface name of its own that the pod can take.',
+    remedy: 'Declare interface: at most 15 characters, unique in the pod.',
   },
   'desired/duplicate-mac': {
     exit: badInput,

@@ -7,7 +7,7 @@ import { type GitSource, headOf } from './desired/git-source.ts';
 import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
-import type { DesiredState } from './desired/model.ts';
+import { type DesiredState, podQueryKey } from './desired/model.ts';
 import { revision } from './desired/revision.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
@@ -17,7 +17,7 @@ import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
 import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
 import { selectVms, type VmSelection } from './live/select.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
-import type { Plan } from './plan/model.ts';
+import { isPodPlan, type Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import { shortRevision } from './report/words.ts';
 import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
@@ -35,6 +35,7 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
   onEvent({
     type: 'rendered',
     targets: desired.targets.length,
+    ...(desired.pods === undefined ? {} : { pods: desired.pods.length }),
     files: desired.files,
     revision: shortRevision(desired.source),
     commit: revision(desired.source),
@@ -56,14 +57,26 @@ export async function plan(
   const started = performance.now();
   const seen = await observe(cluster, wanted(desired), { domainXml });
   const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
-  onEvent({ type: 'observed', vms: live.vms.size, milliseconds: performance.now() - started });
+  const pods = desired.pods === undefined ? {} : { pods: podCount(live) };
+  onEvent({ type: 'observed', vms: live.vms.size, ...pods, milliseconds: performance.now() - started });
   return makePlan(diffState(desired, live), desired, live);
+}
+
+function podCount({ pods }: LiveState): number {
+  return [...(pods?.byQuery.values() ?? [])].reduce((sum, found) => sum + found.length, 0);
 }
 
 function wanted(desired: DesiredState): Wanted {
   return {
     targets: desired.targets.map(({ target }) => target),
-    networks: desired.targets.flatMap(({ attachments }) => attachments.map(({ network }) => network)),
+    networks: [...desired.targets, ...(desired.pods ?? [])].flatMap(({ attachments }) =>
+      attachments.map(({ network }) => network),
+    ),
+    pods: (desired.pods ?? []).map(({ query, domain }) => ({
+      key: podQueryKey(query),
+      ...query,
+      ...(domain === undefined ? {} : { domain }),
+    })),
     portField: desired.targets.some(({ pciePorts }) => pciePorts !== undefined),
   };
 }
@@ -85,14 +98,24 @@ function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReadi
 }
 
 /**
- * Refuses a saved plan where anything that it was made from has moved since, before a single VM is touched.
+ * Refuses a saved plan where anything that it was made from has moved since, before a single VM or pod is touched.
  * @throws PatchpanelError `plan/stale`, PatchpanelErrors with one for each of several VMs: what moved
  */
 export async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
-  const targets = saved.targets.map(({ target }) => target);
-  const portField = saved.targets.some(restsOnPortKnobs);
-  const seen = await observe(cluster, { targets, networks: networksOf(saved), portField }, { domainXml: 'never' });
-  const rests = saved.targets.filter(restsOnDomainXml).flatMap(({ target }) => seen.vms.get(objectKey(target)) ?? []);
+  const vms = saved.targets.filter((target) => !isPodPlan(target));
+  const pods = saved.targets.filter(isPodPlan).map(({ target, domain }) => ({
+    key: objectKey(target),
+    namespace: target.namespace,
+    name: target.name,
+    ...(domain === undefined ? {} : { domain }),
+  }));
+  const portField = vms.some(restsOnPortKnobs);
+  const seen = await observe(
+    cluster,
+    { targets: vms.map(({ target }) => target), networks: networksOf(saved), portField, pods },
+    { domainXml: 'never', agents: true },
+  );
+  const rests = vms.filter(restsOnDomainXml).flatMap(({ target }) => seen.vms.get(objectKey(target)) ?? []);
   const stale = checkStale(saved, withReadings(seen, await readDomains(cluster, rests)));
   const [first, ...others] = stale.map(
     ({ target, moved }) =>

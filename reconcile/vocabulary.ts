@@ -22,6 +22,14 @@ export type LinkState = 'up' | 'down';
 export const nicModels = ['virtio', 'e1000', 'e1000e', 'igb', 'ne2k_pci', 'pcnet', 'rtl8139'] as const;
 export type NicModel = (typeof nicModels)[number];
 
+/** A domain that libvirt runs inside a container of a pod. */
+export interface DomainTarget {
+  readonly name: string;
+  readonly container: string;
+  /** Connection URI of virsh, such as `qemu:///system`. */
+  readonly uri: string;
+}
+
 /** Key of an object in maps and messages: `namespace/name`. */
 export function objectKey(object: ObjectName): string {
   return `${object.namespace}/${object.name}`;

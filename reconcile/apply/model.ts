@@ -57,6 +57,7 @@ export type RunEvent =
   | {
       readonly type: 'rendered';
       readonly targets: number;
+      readonly pods?: number;
       readonly files: number;
       readonly revision: string;
       readonly commit: string;
@@ -64,7 +65,7 @@ export type RunEvent =
   /** A plan that was saved earlier. */
   | { readonly type: 'plan-read'; readonly commit: string }
   | { readonly type: 'observing'; readonly server: string }
-  | { readonly type: 'observed'; readonly vms: number; readonly milliseconds: number }
+  | { readonly type: 'observed'; readonly vms: number; readonly pods?: number; readonly milliseconds: number }
   | { readonly type: 'target-started'; readonly target: TargetName }
   | { readonly type: 'action-started'; readonly target: TargetName; readonly action: PlanAction }
   /** What a wait sees: the first layer that does not agree yet, and the last reason that the system gave. */

@@ -1,16 +1,25 @@
-/** Rules that no single object can break: one object a VM, one MAC once in the fleet, names that stay apart in the pod. */
+/** Rules that no single object can break: one object a VM or pod, one MAC once in the fleet, names that stay apart in the pod. */
 import type { PatchpanelError, Position } from '../errors.ts';
 import { networkHash } from '../systems/kubevirt-names.ts';
 import { normaliseMac } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
 import { type CheckedDocument, documentError } from './check-document.ts';
-import type { DesiredAttachment, DesiredTarget, RestartPolicy, Settings } from './model.ts';
+import {
+  type DesiredAttachment,
+  type DesiredPods,
+  type DesiredTarget,
+  podQueryKey,
+  type RestartPolicy,
+  type Settings,
+} from './model.ts';
+import { foreignKeys, podsOf } from './pod-target.ts';
 import type { SettingsDocument } from './schema.ts';
 import type { SourceDocument, ValuePath } from './yaml-documents.ts';
 
 export interface CheckedState {
   readonly settings: Settings;
   readonly targets: readonly DesiredTarget[];
+  readonly pods?: readonly DesiredPods[];
 }
 
 type MacOwners = Map<string, { readonly position: Position; readonly owner: string }>;
@@ -27,6 +36,7 @@ export class Combination {
   readonly #errors: PatchpanelError[];
   readonly #hashOf: (attachmentName: string) => string;
   readonly #targets = new Map<string, { readonly target: DesiredTarget; readonly position: Position }>();
+  readonly #pods = new Map<string, { readonly pods: DesiredPods; readonly position: Position }>();
   readonly #macs: MacOwners = new Map();
   #settings: { readonly value: Settings; readonly position: Position } | undefined;
 
@@ -48,9 +58,13 @@ export class Combination {
 
   /** Targets sorted by namespace and name, with defaults filled in. */
   state(): CheckedState {
+    const pods = [...this.#pods].map(([key, { pods: declared }]) => ({ key, declared }));
     return {
       settings: this.#settings?.value ?? defaultSettings,
       targets: [...this.#targets.values()].map(({ target }) => target).sort(byNamespaceAndName),
+      ...(pods.length === 0
+        ? {}
+        : { pods: pods.sort((a, b) => compare(a.key, b.key)).map(({ declared }) => declared) }),
     };
   }
 
@@ -65,8 +79,17 @@ export class Combination {
       return;
     }
     const { metadata, spec } = document.object;
-    const name = spec.target?.name ?? metadata.name;
     const namespace = metadata.namespace ?? this.#defaultNamespace;
+    const faults = foreignKeys(source, spec);
+    if (faults.length > 0) {
+      errors.push(...faults);
+      return;
+    }
+    if (spec.target?.kind === 'Pod') {
+      this.#addPods(source, podsOf(source, spec, { namespace, name: metadata.name }, errors));
+      return;
+    }
+    const name = spec.target?.name ?? metadata.name;
     const key = objectKey({ namespace, name });
     const path: ValuePath = spec.target?.name === undefined ? ['metadata', 'name'] : ['spec', 'target', 'name'];
     const other = this.#targets.get(key);
@@ -100,6 +123,21 @@ export class Combination {
     };
     this.#targets.set(key, { target, position: source.locate(path, 'value') });
   }
+
+  #addPods(source: SourceDocument, pods: DesiredPods): void {
+    const key = podQueryKey(pods.query);
+    const what = 'name' in pods.query ? 'pod' : 'pods';
+    const position = source.locate(['spec', 'target'], 'value');
+    const other = this.#pods.get(key);
+    if (other !== undefined) {
+      const message = `the ${what} ${key} ${what === 'pod' ? 'is' : 'are'} declared twice, also at ${place(other.position)}`;
+      this.#errors.push(documentError(source, 'desired/duplicate-target', ['spec', 'target'], message));
+      return;
+    }
+    checkNames(source, key, pods.attachments, this.#hashOf, this.#errors);
+    checkMacs(source, `${what} ${key}`, pods.attachments, this.#macs, this.#errors);
+    this.#pods.set(key, { pods, position });
+  }
 }
 
 function settingsOf({ restartWindows, ...settings }: SettingsDocument['spec']): Settings {
@@ -124,7 +162,7 @@ function settingsFault(source: SourceDocument, directory: string, first?: Positi
 function checkNames(
   source: SourceDocument,
   vm: string,
-  attachments: readonly DesiredAttachment[],
+  attachments: readonly Pick<DesiredAttachment, 'name'>[],
   hashOf: (attachmentName: string) => string,
   errors: PatchpanelError[],
 ): void {
@@ -153,7 +191,7 @@ function checkNames(
 function checkMacs(
   source: SourceDocument,
   vm: string,
-  attachments: readonly DesiredAttachment[],
+  attachments: readonly Pick<DesiredAttachment, 'name' | 'mac'>[],
   macs: MacOwners,
   errors: PatchpanelError[],
 ): void {

@@ -151,10 +151,28 @@ const badInputs: readonly BadInput[] = [
     faults: ['a.yaml:1:1 schema/unknown-kind', 'a.yaml:3:1 schema/unknown-kind'],
   },
   {
-    what: 'Pod as a target',
-    files: { 'a.yaml': vmYaml('a', 'target: {kind: Pod}\nattachments: []') },
-    faults: ['a.yaml:5:18 schema/invalid'],
-    says: [/can not be Pod yet/],
+    what: 'keys of a VM for a pod, and of a pod for a VM',
+    files: {
+      'a.yaml': vmYaml(
+        'a',
+        'target: {kind: Pod}\npciePorts: 24\nattachments:\n  - {name: x, network: y, model: e1000, binding: bridge}',
+      ),
+      'b.yaml': vmYaml('b', 'repair: true\nattachments:\n  - {name: x, network: y, ips: [192.0.2.1]}'),
+    },
+    faults: [
+      'a.yaml:6:14 schema/invalid',
+      'a.yaml:8:36 schema/invalid',
+      'a.yaml:8:52 schema/invalid',
+      'b.yaml:5:11 schema/invalid',
+      'b.yaml:7:34 schema/invalid',
+    ],
+    says: [
+      /spec\.pciePorts is only for a VirtualMachine/,
+      /model needs target\.domain/,
+      /binding is only for a VirtualMachine/,
+      /spec\.repair is only for a Pod/,
+      /ips is only for a Pod/,
+    ],
   },
   {
     what: 'an upper-case name',

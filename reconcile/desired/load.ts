@@ -46,7 +46,7 @@ export async function loadDesired(
   });
   throwAll(errors);
   const state = combination.state();
-  if (state.targets.length === 0) {
+  if (state.targets.length === 0 && state.pods === undefined) {
     throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
   }
   return { source: identity(), ...state, files: tree.fileCount };

@@ -1,6 +1,6 @@
 /** The desired state after rendering and checking: what the other rooms see of a repository. */
 import type { Position } from '../errors.ts';
-import type { Binding, LinkState, NicModel, ObjectName } from '../vocabulary.ts';
+import type { Binding, DomainTarget, LinkState, NicModel, ObjectName } from '../vocabulary.ts';
 import type { TimeWindow } from '../windows/windows.ts';
 
 /** One NIC that a VM must have. MAC addresses are lower case with colons; `network` is always qualified. */
@@ -23,6 +23,48 @@ export interface DesiredTarget {
   readonly mayRestart?: true;
   readonly attachments: readonly DesiredAttachment[];
   readonly position: Position;
+}
+
+/** One NIC that a pod must have. With a domain it is also plugged into that. */
+export interface DesiredElement {
+  readonly name: string;
+  readonly network: ObjectName;
+  /** Name of the interface in the pod. */
+  readonly interface: string;
+  readonly mac?: string;
+  readonly ips?: readonly string[];
+  readonly model?: NicModel;
+  readonly state: LinkState;
+  readonly position: Position;
+}
+
+/** Which pods of a namespace are meant: one by its name, or those that match a label selector, as the API takes it. */
+export type PodQuery = { readonly namespace: string } & ({ readonly name: string } | { readonly selector: string });
+
+/** A label selector as Kubernetes objects have it. */
+interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>> | undefined;
+  readonly matchExpressions?:
+    | readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] | undefined }[]
+    | undefined;
+}
+
+/** All that the repository says of one pod, or of the pods that match a selector. */
+export interface DesiredPods {
+  readonly query: PodQuery;
+  /** Name of the pod, or of the object where there is a selector. */
+  readonly name: string;
+  /** As it was written, of a query by selector. */
+  readonly selector?: LabelSelector;
+  readonly repair: boolean;
+  readonly domain?: DomainTarget;
+  readonly attachments: readonly DesiredElement[];
+  readonly position: Position;
+}
+
+/** Key of a query in maps and messages: `namespace/name`, or `namespace/[selector]`. */
+export function podQueryKey(query: PodQuery): string {
+  return `${query.namespace}/${'name' in query ? query.name : `[${query.selector}]`}`;
 }
 
 /** What to do with a change that a running VM can not take. */
@@ -65,6 +107,8 @@ export interface DesiredState {
   readonly settings: Settings;
   /** Sorted by namespace, then name. */
   readonly targets: readonly DesiredTarget[];
+  /** By namespace, then name or selector; left out where no pod is declared. */
+  readonly pods?: readonly DesiredPods[];
   /** Number of files read. */
   readonly files: number;
 }

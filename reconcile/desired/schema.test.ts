@@ -51,7 +51,7 @@ test('the reference page names every field and every value that is one of a list
   for (const kind of kinds) {
     visit(jsonSchemaOf(kind), '', (schema, path) => {
       const inAttachment = path.startsWith('.spec.attachments[].');
-      const name = inAttachment ? path.slice('.spec.attachments[].'.length) : path.slice(1).replaceAll('[]', '');
+      const name = path.slice(inAttachment ? '.spec.attachments[].'.length : 1).replaceAll('[]', '');
       const isLeaf = !Reflect.has(schema, 'properties');
       if (isLeaf) assert.ok(page.includes(`\`${name}\``), `${kind}: ${name}`);
       const values: unknown = Reflect.get(schema, 'enum');

@@ -3,6 +3,7 @@
  * all come from here.
  */
 import * as z from 'zod';
+import { isCidr, parseIp } from '../systems/go-ip.ts';
 import { macFault, macPattern } from '../systems/mac.ts';
 import { nicModels } from '../vocabulary.ts';
 import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
@@ -39,7 +40,7 @@ const attachmentName = z
         ? 'must be lower case: KubeVirt admits upper case, but libvirt then gets the alias in lower case and the NIC is never found again'
         : 'must be a DNS label: lower-case letters, digits and dashes, with a letter or digit at both ends',
   })
-  .describe('Name of the NIC, unique in the VM: a lower-case DNS label of at most 63 characters.');
+  .describe('Name of the NIC, unique in its VM or pod: a lower-case DNS label of at most 63 characters.');
 
 const objectName = z
   .string()
@@ -62,6 +63,11 @@ const mac = z
     'MAC address of the NIC, as aa:bb:cc:dd:ee:ff, aa-bb-cc-dd-ee-ff or aabb.ccdd.eeff; one address once in the fleet. Quote it in YAML. Without it, the address changes at each start of the VM.',
   );
 
+function checkAddress(value: string, context: z.RefinementCtx): void {
+  if (value.includes('/') ? isCidr(value) : parseIp(value) !== undefined) return;
+  context.addIssue({ code: 'custom', message: 'is not an IP address, with or without a prefix' });
+}
+
 const attachment = z
   .strictObject({
     name: attachmentName,
@@ -71,8 +77,26 @@ const attachment = z
       .regex(networkPattern, {
         error: 'must be the name of a NetworkAttachmentDefinition, as name or namespace/name, in lower case',
       })
-      .describe('The NetworkAttachmentDefinition: name (in the namespace of the VM), or namespace/name.'),
+      .describe('The NetworkAttachmentDefinition: name (in the namespace of the VM or pod), or namespace/name.'),
     mac: mac.optional(),
+    interface: z
+      .string()
+      .max(15, { abort: true, error: 'is longer than the 15 characters that Linux takes' })
+      .regex(/^[a-zA-Z0-9](?:[-a-zA-Z0-9_.]*[a-zA-Z0-9])?$/, {
+        error: 'is not a name that every CNI plugin takes: letters, digits, dashes, dots and underscores',
+      })
+      .optional()
+      .describe(
+        'Only for a Pod: name of the interface in it. By default the name of the attachment; with a domain, the one that KubeVirt would give it.',
+      ),
+    ips: z
+      .array(
+        z.string().max(64, { abort: true, error: 'is too long' }).superRefine(checkAddress).describe('One address.'),
+      )
+      .min(1, { error: 'must have at least one entry' })
+      .max(32, { error: 'must have at most 32 entries' })
+      .optional()
+      .describe('Only for a Pod: addresses that are asked of the network, with their prefix, such as "192.0.2.7/24".'),
     binding: z
       .enum(['bridge', 'sriov'])
       .default('bridge')
@@ -112,7 +136,65 @@ const attachment = z
       });
     }
   })
-  .describe('One NIC of the VM.');
+  .describe('One NIC of the VM or pod.');
+
+const labelKey = z
+  .string()
+  .max(317, { abort: true, error: 'is too long' })
+  .regex(/^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/, {
+    error: 'is not a label key',
+  });
+const labelValue = z
+  .string()
+  .max(63, { abort: true, error: 'is longer than 63 characters' })
+  .regex(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, { error: 'is not a label value' });
+
+const selector = z
+  .strictObject({
+    matchLabels: z.record(labelKey, labelValue).optional().describe('Labels that a pod must have.'),
+    matchExpressions: z
+      .array(
+        z
+          .strictObject({
+            key: labelKey.describe('The label.'),
+            operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How its value is judged.'),
+            values: z.array(labelValue.describe('One value.')).optional().describe('For In and NotIn, at least one.'),
+          })
+          .describe('One condition.'),
+      )
+      .optional()
+      .describe('Further conditions, all of which must hold.'),
+  })
+  .superRefine((value, context) => {
+    if (Object.keys(value.matchLabels ?? {}).length + (value.matchExpressions?.length ?? 0) === 0) {
+      context.addIssue({ code: 'custom', message: 'matches every pod; write at least one label' });
+    }
+    for (const [index, { operator, values = [] }] of (value.matchExpressions ?? []).entries()) {
+      const wantsValues = operator === 'In' || operator === 'NotIn';
+      if (wantsValues === values.length > 0) continue;
+      const message = wantsValues ? `must have an entry for ${operator}` : `has no meaning with ${operator}`;
+      context.addIssue({ code: 'custom', path: ['matchExpressions', index, 'values'], message });
+    }
+  })
+  .describe('Only for a Pod: all pods of the namespace that match this label selector.');
+
+const domain = z
+  .strictObject({
+    name: z
+      .string()
+      .min(1, { error: 'must not be empty' })
+      .max(253, { error: 'is too long' })
+      .regex(/^[^-]/, { abort: true, error: 'must not start with a dash, which virsh takes for an option' })
+      .describe('Name of the domain, as virsh list shows it.'),
+    container: namespaceName.describe('Container of the pod in which libvirt runs.'),
+    uri: z
+      .string()
+      .max(1024, { abort: true, error: 'is too long' })
+      .regex(/^[a-z][a-z0-9+.-]*:\/\//, { error: 'is not a connection URI of libvirt, such as qemu:///system' })
+      .default('qemu:///system')
+      .describe('Connection URI of virsh.'),
+  })
+  .describe('Only for a Pod: a domain that libvirt runs inside the pod, into which the NICs are plugged.');
 
 const metadata = {
   labels: z.record(z.string(), z.string()).optional().describe('For your own use; patchpanel ignores them.'),
@@ -125,8 +207,8 @@ export const networkAttachmentsSchema = z
     kind: z.literal('NetworkAttachments'),
     metadata: z
       .strictObject({
-        name: objectName.describe('Name of this object, and of the VM unless spec.target.name says otherwise.'),
-        namespace: namespaceName.optional().describe('Namespace of the VM.'),
+        name: objectName.describe('Name of this object, and of the VM or pod unless spec.target.name says otherwise.'),
+        namespace: namespaceName.optional().describe('Namespace of the VM or pod.'),
         ...metadata,
       })
       .describe('Which object this is.'),
@@ -135,15 +217,14 @@ export const networkAttachmentsSchema = z
         target: z
           .strictObject({
             kind: z
-              .enum(['VirtualMachine'], {
-                error: (issue) =>
-                  issue.input === 'Pod'
-                    ? 'can not be Pod yet: patchpanel plugs NICs into virtual machines only'
-                    : undefined,
-              })
+              .enum(['VirtualMachine', 'Pod'])
               .default('VirtualMachine')
               .describe('Kind of object to plug NICs into.'),
-            name: objectName.optional().describe('Name of the VM; metadata.name by default.'),
+            name: objectName
+              .optional()
+              .describe('Name of the VM or pod; metadata.name by default, unless there is a selector.'),
+            selector: selector.optional(),
+            domain: domain.optional(),
           })
           .optional()
           .describe('What the NICs are plugged into; by default the VM with the name of this object.'),
@@ -161,16 +242,22 @@ export const networkAttachmentsSchema = z
           .describe(
             'Whether patchpanel may restart this VM for what only a restart brings. The Settings must allow it too, and it happens in their restartWindows alone.',
           ),
+        repair: z
+          .boolean()
+          .optional()
+          .describe(
+            'Only for a Pod: give elements of its networks annotation that name no interface the one that they have. Without a name they block every change.',
+          ),
         attachments: z
           .array(attachment)
           .max(maxAttachments, { error: `must have at most ${maxAttachments} entries: KubeVirt takes no more` })
           .describe(
-            'All NICs that the VM must have besides its default network, in the order of plugging. May be empty.',
+            'All NICs that the VM or pod must have besides its default network, in the order of plugging. May be empty.',
           ),
       })
       .describe('What is wanted.'),
   })
-  .describe('The networks that one VM is plugged into.');
+  .describe('The networks that one VM, or one or more pods, are plugged into.');
 
 /** Text that one of the rules for windows finds no fault with. */
 function windowText(fault: (text: string) => string | undefined): z.ZodString {

@@ -4,13 +4,13 @@ import type { Cluster, KubeObject } from '../kube/cluster.ts';
 import { isStatus } from '../kube/failures.ts';
 import { daemonSets, kubevirts, virtualMachines } from '../kube/resources.ts';
 import { type Fields, fields, items, text } from '../systems/json-shape.ts';
-import { liveMigrateMethod, portCountField, sidecarGate } from '../systems/kubevirt-names.ts';
+import { hotplugGate, liveMigrateMethod, portCountField, sidecarGate } from '../systems/kubevirt-names.ts';
 import type { ClusterFacts, Delivery } from './model.ts';
 
 /** Labels that the manifests of the dynamic-networks controller and its distributions put on the DaemonSet. */
-const controllerSelector = 'app in (dynamic-networks-controller,multus-dynamic-networks-controller)';
+export const controllerSelector = 'app in (dynamic-networks-controller,multus-dynamic-networks-controller)';
 /** Its name in the upstream manifest, for those who relabelled it. */
-const controllerName = 'dynamic-networks-controller-ds';
+export const controllerName = 'dynamic-networks-controller-ds';
 
 /**
  * Reads all; what the credentials may not see stays undefined or is assumed, and the evidence says so.
@@ -112,7 +112,10 @@ function judgeController(controller: Controller | undefined): DeliveryFacts {
   return { delivery, deliveryEvidence: `DaemonSet ${place}${count}` };
 }
 
-type KubevirtFacts = Pick<ClusterFacts, 'kubevirtVersion' | 'liveMigrateEnabled' | 'bindingPlugins' | 'sidecarGate'>;
+type KubevirtFacts = Pick<
+  ClusterFacts,
+  'kubevirtVersion' | 'liveMigrateEnabled' | 'bindingPlugins' | 'sidecarGate' | 'hotplugGate'
+>;
 
 async function readKubevirt(cluster: Cluster): Promise<KubevirtFacts> {
   try {
@@ -134,6 +137,7 @@ function kubevirtFacts({ spec, status }: KubeObject): KubevirtFacts {
     ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }),
     liveMigrateEnabled: Array.isArray(methods) && methods.includes(liveMigrateMethod),
     sidecarGate: hasGate(configuration, sidecarGate),
+    ...(hasGate(configuration, hotplugGate) ? { hotplugGate: true } : {}),
     bindingPlugins: Object.keys(fields(fields(fields(configuration).network).binding)).sort(),
   };
 }

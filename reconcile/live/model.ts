@@ -5,6 +5,7 @@ import type { LiveDomain } from '../systems/libvirt-domain.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
+import type { LivePods } from './pod-model.ts';
 
 /** How a NIC of a VM or VMI is bound; `plugin` covers `binding.name`, `other` what patchpanel has no word for. */
 export type LiveBinding = 'bridge' | 'sriov' | 'masquerade' | 'plugin' | 'other';
@@ -119,6 +120,8 @@ export interface LiveNetwork extends ObjectName {
   /** Type of the interface plugin, such as `bridge`. */
   readonly pluginType?: string;
   readonly resourceName?: string;
+  /** Frames of a guest behind a bridge do not pass: an interface that has its own MAC alone. */
+  readonly guestless?: true;
   readonly problem?: string;
 }
 
@@ -146,6 +149,8 @@ export interface ClusterFacts {
   readonly portField?: boolean;
   /** The feature gate Sidecar is on; undefined where the KubeVirt CR can't be read. */
   readonly sidecarGate?: boolean;
+  /** The feature gate HotplugNICs is on. */
+  readonly hotplugGate?: boolean;
 }
 
 /** A VM that the desired state does not name, with NICs that patchpanel plugged. */
@@ -162,6 +167,8 @@ export interface LiveState {
   readonly networks: ReadonlyMap<string, LiveNetwork>;
   /** MACs of NICs of all VMs that were listed, to find one that is taken: MAC -> `namespace/name/nic`. */
   readonly macs: ReadonlyMap<string, string>;
+  /** Left out where no pod was asked for. */
+  readonly pods?: LivePods;
   /** By namespace and name; those that came with the lists. */
   readonly undeclared?: readonly UndeclaredVm[];
 }

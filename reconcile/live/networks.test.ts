@@ -8,7 +8,13 @@ const name = { namespace: 'prod', name: 'vlan10', uid: 'u1' };
 test('a single config, and a list', () => {
   const single = '{"cniVersion":"0.3.1","type":"macvlan"}';
   const list = '{"cniVersion":"1.0.0","name":"x","plugins":[{"type":"bridge"},{"type":"tuning"}]}';
-  assert.deepEqual(projectNetwork({ metadata, spec: { config: single } }), { ...name, pluginType: 'macvlan' });
+  assert.deepEqual(projectNetwork({ metadata, spec: { config: single } }), {
+    ...name,
+    pluginType: 'macvlan',
+    guestless: true,
+  });
+  const through = { metadata, spec: { config: '{"type":"macvlan","mode":"passthru"}' } };
+  assert.deepEqual(projectNetwork(through), { ...name, pluginType: 'macvlan' });
   assert.deepEqual(projectNetwork({ metadata, spec: { config: list } }), { ...name, pluginType: 'bridge' });
 });
 

@@ -12,6 +12,7 @@ import { type ReadDomainsOptions, readDomains } from './domain.ts';
 import type { LiveNetwork, LiveState, LiveVm, LiveVmi, UndeclaredVm } from './model.ts';
 import { projectNetwork } from './networks.ts';
 import { specNics } from './nics.ts';
+import { type PodWish, readPods } from './pods.ts';
 import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, readOwned, type VmPart } from './project.ts';
 
 export interface Wanted {
@@ -21,6 +22,8 @@ export interface Wanted {
   readonly networks?: readonly ObjectName[];
   /** A number of ports is declared for one of them: look for the field that sets it. */
   readonly portField?: boolean;
+  /** Plain pods; a list is only made where there are some. */
+  readonly pods?: readonly PodWish[];
 }
 
 /**
@@ -31,6 +34,8 @@ export type DomainXmlPolicy = 'auto' | 'always' | 'never';
 
 export interface ObserveOptions extends ReadDomainsOptions {
   readonly domainXml: DomainXmlPolicy;
+  /** Whether the domains inside plain pods are read; by default unless `domainXml` is `never`. */
+  readonly agents?: boolean;
 }
 
 /** Progress, for a terminal; `count` is what was kept. */
@@ -57,16 +62,19 @@ export async function observe(
   onEvent: (event: ObserveEvent) => void = () => {},
 ): Promise<LiveState> {
   const reader = new Reader(cluster, wanted, onEvent);
-  const [facts, { vms, macs, undeclared }, vmis, launchers, networks] = await Promise.all([
+  const [facts, { vms, macs, undeclared }, vmis, launchers, networks, podsFound] = await Promise.all([
     readClusterFacts(cluster, wanted.portField === undefined ? {} : { portField: wanted.portField }),
     reader.vms(),
     reader.vmis(),
     reader.launchers(),
     reader.networks(reader.networkNamespaces()),
+    readPods(cluster, wanted.pods ?? [], { exec: options.agents ?? options.domainXml !== 'never', now: Date.now() }),
   ]);
   // What is unplugged needs its NAD too, wherever that is.
   const owned = vms.flatMap((vm) => vm.nics.filter((nic) => vm.owned.includes(nic.name)));
   const distant = owned.flatMap(({ network }) => (network === undefined ? [] : [network.namespace]));
+  const ofPods = [...(podsFound?.byQuery.values() ?? [])].flat();
+  distant.push(...ofPods.flatMap(({ owned: kept }) => kept.map(({ network }) => network.namespace)));
   networks.push(...(await reader.networks(distant)));
 
   const live = new Map<string, LiveVm>();
@@ -84,6 +92,7 @@ export async function observe(
     networks: sorted(networks.map((network) => [objectKey(network), network])),
     macs: sorted(macs),
     undeclared: undeclared.toSorted((a, b) => compare(objectKey(a), objectKey(b))),
+    ...(podsFound === undefined ? {} : { pods: podsFound }),
   };
 }
 
@@ -162,7 +171,8 @@ class Reader {
   }
 
   networkNamespaces(): readonly string[] {
-    return [...this.#namespaces, ...(this.#wanted.networks ?? []).map(({ namespace }) => namespace)];
+    const ofPods = (this.#wanted.pods ?? []).map(({ namespace }) => namespace);
+    return [...this.#namespaces, ...ofPods, ...(this.#wanted.networks ?? []).map(({ namespace }) => namespace)];
   }
 
   /** NADs of these namespaces, as far as they were not read before. */

@@ -180,6 +180,6 @@ function readCondition(condition: Fields): readonly Condition[] {
 }
 
 /** `v1.9.0` of `registry:5000/kubevirt/virt-launcher:v1.9.0`; an image that is named by digest tells no version. */
-function imageVersion(image: string | undefined): string | undefined {
+export function imageVersion(image: string | undefined): string | undefined {
   return /:(v?\d[^/:@]*)$/.exec(image?.split('@', 1)[0] ?? '')?.[1];
 }

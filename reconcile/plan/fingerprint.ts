@@ -11,7 +11,8 @@ import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { runStateOf } from './eligibility.ts';
 import { type MacHolders, macHolders } from './macs.ts';
-import type { Plan, TargetPlan, VmPlan } from './model.ts';
+import { isPodPlan, type Plan, type TargetPlan, type VmPlan } from './model.ts';
+import { type PodReadScope, readPodFields } from './pod-fingerprint.ts';
 
 /** What a plan of one VM looked at besides the VM itself. */
 export interface ReadScope {
@@ -88,16 +89,22 @@ export interface StaleTarget {
 }
 
 /**
- * Which VMs of the plan are no longer as the plan found them, and in what. Empty: the plan can be carried out.
+ * Which VMs and pods of the plan are no longer as the plan found them, and in what. Empty: the plan can be carried out.
  * Give a live state with the domain XML of the VMs for which {@link restsOnDomainXml} holds.
  */
 export function checkStale(plan: Plan, live: LiveState): readonly StaleTarget[] {
   const holders = macHolders(live);
   return plan.targets.flatMap((target): StaleTarget[] => {
-    const now = readFields(target.target, live, scopeOf(target.read.fields), holders);
+    const now = isPodPlan(target)
+      ? readPodFields(target.target, live, podScopeOf(target.read.fields))
+      : readFields(target.target, live, scopeOf(target.read.fields), holders);
     if (now.digest === target.read.digest) return [];
     return [{ target: target.target, moved: movedFields(target.read.fields, now.fields) }];
   });
+}
+
+function podScopeOf(fields: Json): PodReadScope {
+  return { networks: scopeOf(fields).networks, domain: isObject(fields) && 'domain' in fields };
 }
 
 function movedFields(was: Json, is: Json): readonly Moved[] {

@@ -5,7 +5,7 @@ import { blocker, type VmContext } from './steps.ts';
 
 /** KubeVirt checks none of this: a missing network leaves a pod pending for ever, without an error of its own. */
 export function networkBlockers(
-  { networks, vm }: Pick<VmContext, 'networks' | 'vm'>,
+  { networks, vm }: Pick<VmContext, 'networks'> & { readonly vm: { readonly name: string } },
   name: string,
   network: ObjectName,
   purpose: 'plug' | 'unplug',

@@ -13,12 +13,16 @@ import {
   type Blocker,
   type Note,
   type Plan,
+  type PlanAction,
   type PlanPortCount,
+  type PodPlan,
   planVersion,
+  type TargetPlan,
   type VmPlan,
 } from './model.ts';
 import { notOwnedNote, unmanagedNames, vmNotes } from './notes.ts';
 import { orderActions, type SetPorts } from './order.ts';
+import { planPods } from './pod-plans.ts';
 import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
 import { type Restart, restartOf, wantsRestart } from './restart.ts';
@@ -69,20 +73,24 @@ export function makePlan(
     drafts.map((draft) => finish(draft, ruling)),
     ruling,
   );
+  const pods = planPods(desired, live);
   const { server, delivery, deliveryEvidence, kubevirtVersion } = live.cluster;
   return {
     version: planVersion,
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
     settings: { maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight },
-    targets: targets.filter(isWorthListing).map(({ draft, ...target }) => ({
-      ...target,
-      read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
-    })),
+    targets: [
+      ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
+        ...target,
+        read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
+      })),
+      ...pods.filter(isWorthListing),
+    ],
     ...(live.undeclared === undefined || live.undeclared.length === 0
       ? {}
       : { undeclared: live.undeclared.map(({ namespace, name, owned }) => ({ namespace, name, owned })) }),
-    summary: summaryOf(targets),
+    summary: summaryOf(targets, desired.pods === undefined ? undefined : pods),
   };
 }
 
@@ -276,7 +284,12 @@ function takes(action: Action, name: string): boolean {
 }
 
 /** A VM that is as declared is only counted; what the guest agent alone has yet to tell is no difference. */
-function isWorthListing({ differences, actions, blockers, notes }: Finished): boolean {
+function isWorthListing({
+  differences,
+  actions,
+  blockers,
+  notes,
+}: Pick<TargetPlan, 'differences' | 'actions' | 'blockers' | 'notes'>): boolean {
   return (
     differences.some(({ layer }) => layer !== 'guest') ||
     actions.length > 0 ||
@@ -285,21 +298,33 @@ function isWorthListing({ differences, actions, blockers, notes }: Finished): bo
   );
 }
 
-function summaryOf(targets: readonly Finished[]): Plan['summary'] {
-  const actions = targets.flatMap((target) => target.actions);
-  const attachments = (kind: 'plug' | 'unplug') =>
-    actions.reduce((sum, action) => sum + (action.kind === kind ? action.attachments.length : 0), 0);
+function summaryOf(vms: readonly Finished[], pods: readonly PodPlan[] | undefined): Plan['summary'] {
+  const targets = [...vms, ...(pods ?? [])];
+  const ofVms = vms.flatMap(({ actions }) => actions);
+  const ofPods = (pods ?? []).flatMap(({ actions }) => actions);
+  const count = (kind: 'plug' | 'unplug') =>
+    ofVms.reduce((sum, action) => sum + (action.kind === kind ? action.attachments.length : 0), 0);
+  const unplugged = ofPods.reduce(
+    (sum, action) => sum + (action.kind === 'pod-unplug' ? action.elements.length : 0),
+    0,
+  );
   return {
-    vms: targets.length,
-    unchanged: targets.filter((target) => target.actions.length === 0 && target.blockers.length === 0).length,
-    changed: targets.filter((target) => target.actions.length > 0).length,
-    blocked: targets.filter((target) => target.blockers.length > 0).length,
-    plugs: attachments('plug'),
-    unplugs: attachments('unplug'),
-    // The record that follows an unplug is no change of its own.
-    others: actions.filter(({ kind }) => kind !== 'plug' && kind !== 'unplug' && kind !== 'release').length,
+    vms: vms.length,
+    ...(pods === undefined ? {} : { pods: pods.length }),
+    unchanged: targets.filter(({ actions, blockers }) => actions.length === 0 && blockers.length === 0).length,
+    changed: targets.filter(({ actions }) => actions.length > 0).length,
+    blocked: targets.filter(({ blockers }) => blockers.length > 0).length,
+    plugs: count('plug') + ofPods.filter(({ kind }) => kind === 'pod-plug').length,
+    unplugs: count('unplug') + unplugged,
+    others: [...ofVms, ...ofPods].filter(({ kind }) => !partOfAnother.has(kind)).length,
   };
 }
+
+/** Plugs and unplugs, counted apart, and what belongs to one: the record that follows, the domain behind the pod. */
+const partOfAnother: ReadonlySet<PlanAction['kind']> = new Set([
+  ...(['plug', 'unplug', 'release'] as const),
+  ...(['pod-plug', 'pod-unplug', 'pod-release', 'domain-attach', 'domain-detach'] as const),
+]);
 
 function byKey(a: Draft, b: Draft): number {
   const one = a.diff.desired.target;

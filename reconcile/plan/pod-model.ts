@@ -1,13 +1,7 @@
 /** Plans of pods: the part of the plan model that the pod path and the agent path carry out. */
 import type { ObjectName } from '../vocabulary.ts';
 
-/** A domain that libvirt runs inside a container of the pod. */
-export interface DomainTarget {
-  readonly name: string;
-  readonly container: string;
-  /** Connection URI of virsh, such as `qemu:///system`. */
-  readonly uri: string;
-}
+export type { DomainTarget } from '../vocabulary.ts';
 
 /** An attachment as its element of the networks annotation says it. */
 export interface PlannedElement {

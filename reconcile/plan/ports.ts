@@ -5,6 +5,7 @@
 import { activeVmi, runningVmi, traceNic } from '../diff/layers.ts';
 import type { LiveVm } from '../live/model.ts';
 import { forecastFreePorts, portSchemes, rootPortsAtBoot, slotCountFor } from '../systems/kubevirt-ports.ts';
+import type { LiveDomain } from '../systems/libvirt-domain.ts';
 import { countPorts, type PortCount, portPool } from '../systems/libvirt-ports.ts';
 import type { Action, Blocker, PlanPorts } from './model.ts';
 import { blocker, counted, type Step, type VmContext } from './steps.ts';
@@ -74,11 +75,17 @@ function demandOf(vm: LiveVm, steps: readonly Step[]): Demand {
 /** Whether the NIC sits alone on a port that takes another NIC once it is gone. */
 function givesRootPort(vm: LiveVm, name: string): boolean {
   if (vm.domain.kind === 'unread') return !isConventional(vm, vm.nics.find((nic) => nic.name === name)?.model);
-  const { ports, pool } = countPorts(vm.domain.domain);
   const bus = busOf(vm, name);
-  if (pool !== 'pcie') return bus !== undefined;
-  const neighbours = vm.domain.domain.devices.filter(({ address }) => address.bus === bus);
-  return neighbours.length === 1 && ports.some(({ index, state }) => index === bus && state === 'used');
+  if (countPorts(vm.domain.domain).pool !== 'pcie') return bus !== undefined;
+  return bus !== undefined && soleOnRootPort(vm.domain.domain, bus);
+}
+
+/** Whether one device alone sits on the root port with this bus, so that the port takes another once it is gone. */
+export function soleOnRootPort(domain: LiveDomain, bus: number): boolean {
+  const neighbours = domain.devices.filter(({ address }) => address.bus === bus);
+  return (
+    neighbours.length === 1 && countPorts(domain).ports.some(({ index, state }) => index === bus && state === 'used')
+  );
 }
 
 function busOf(vm: LiveVm, name: string): number | undefined {

@@ -23,7 +23,8 @@ function actionLines(action: ActionOutcome, words: ActionWords, style: Style): s
 }
 
 function targetLines(target: TargetOutcome, words: ActionWords, style: Style): string[] {
-  const name = style.bold(`${target.target.namespace}/${target.target.name}`);
+  const kind = target.target.kind === 'Pod' ? 'pod ' : '';
+  const name = kind + style.bold(`${target.target.namespace}/${target.target.name}`);
   if (target.result === 'converged') {
     const layers = target.verified.length > 0 ? `  layers agree: ${target.verified.join(', ')}` : '';
     return [`${name}  ${style.good('converged')}${style.dim(layers)}`];
@@ -37,7 +38,9 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
 function outcomeSummary(outcome: Outcome): string {
   const { converged, failed, blocked, staged, interrupted, unchanged, writes, milliseconds } = outcome.summary;
-  const parts = [`${count(converged, 'VM')} converged`];
+  const kinds = new Set(outcome.targets.map(({ target }) => target.kind));
+  const noun = kinds.size > 1 ? 'target' : kinds.has('Pod') ? 'pod' : 'VM';
+  const parts = [`${count(converged, noun)} converged`];
   if (failed > 0) parts.push(`${failed} failed`);
   if (blocked > 0) parts.push(`${blocked} blocked`);
   if (staged > 0) parts.push(`${staged} staged for the next restart`);

@@ -4,7 +4,7 @@ import { isPodPlan, type Plan, type TargetPlan } from '../plan/model.ts';
 import { planSummary } from './plan-text.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
-import { describeAction, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
+import { describeAction, fleetNoun, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
 
 /** Hosts cut comments at 65,536 characters; what is left out is counted. */
 const limit = 65_000;
@@ -34,7 +34,7 @@ function targetSection(target: TargetPlan): string {
   for (const note of target.notes) lines.push(fenced(`# ${note.message}`));
   if (lines.length === 0) return '';
   const { namespace, name } = target.target;
-  const title = cell(`${namespace}/${name}`);
+  const title = cell(`${isPodPlan(target) ? 'pod ' : ''}${namespace}/${name}`);
   return `<details><summary>${title}, ${runStateWords[target.runState]}</summary>\n\n\`\`\`diff\n${lines.join('\n')}\n\`\`\`\n\n</details>\n`;
 }
 
@@ -42,7 +42,8 @@ function blockers(plan: Plan): string[] {
   const rows = plan.targets.flatMap((target) =>
     target.blockers.map((blocker) => {
       const whom = blocker.attachment === undefined ? '' : ` ${cell(blocker.attachment)}`;
-      const who = `**${cell(`${target.target.namespace}/${target.target.name}`)}**${whom}`;
+      const kind = isPodPlan(target) ? 'pod ' : '';
+      const who = `**${kind}${cell(`${target.target.namespace}/${target.target.name}`)}**${whom}`;
       const { position } = blocker;
       const at = position === undefined ? '' : ` ${cell(`${position.file}:${position.line}`)}`;
       return `- ${who}${at} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}`;
@@ -61,7 +62,7 @@ export function planMarkdown(plan: Plan): string {
     '',
   ];
   const undeclared = undeclaredLines(plan).map((line) => `- ${cell(line)}`);
-  const table = ['| VM | state | changes |', '|---|---|---|'];
+  const table = [`| ${plan.summary.pods === undefined ? 'VM' : 'target'} | state | changes |`, '|---|---|---|'];
   const sections: string[] = [];
   const stop = blockers(plan);
   const size0 = undeclared.join('\n').length;
@@ -84,7 +85,7 @@ export function planMarkdown(plan: Plan): string {
   for (const target of plan.targets) {
     const signs =
       target.actions.map((action) => sign(action)).join(' ') || (target.blockers.length > 0 ? 'blocked' : 'none');
-    const row = `| ${cell(`${target.target.namespace}/${target.target.name}`)} | ${runStateWords[target.runState]} | ${signs} |`;
+    const row = `| ${isPodPlan(target) ? 'pod ' : ''}${cell(`${target.target.namespace}/${target.target.name}`)} | ${runStateWords[target.runState]} | ${signs} |`;
     const section = targetSection(target);
     if (size + row.length + section.length + 2 > limit) {
       hidden += 1;
@@ -96,7 +97,8 @@ export function planMarkdown(plan: Plan): string {
   }
   const rest: string[] = [];
   if (left > 0) rest.push(`${left} more blockers are not shown.`);
-  if (hidden > 0) rest.push(`${hidden} more VMs are not shown; \`patchpanel plan -o json\` has them all.`);
+  if (hidden > 0)
+    rest.push(`${hidden} more ${fleetNoun(plan.summary)}s are not shown; \`patchpanel plan -o json\` has them all.`);
   const body = plan.targets.length === 0 ? [] : [...table, '', ...sections];
   const tail = undeclared.length === 0 ? [] : [...undeclared, ''];
   return `${[...head, ...shownBlockers, ...body, ...tail, ...rest].join('\n').trimEnd()}\n`;

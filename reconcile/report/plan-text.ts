@@ -4,7 +4,17 @@ import { isPodPlan, type Plan, type PlanAction, type TargetPlan } from '../plan/
 import { onlyWaits } from '../plan/restart.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
-import { count, describeAction, runStateWords, shortRevision, sign, sourceName, undeclaredLines } from './words.ts';
+import {
+  count,
+  describeAction,
+  fleetNoun,
+  fleetWords,
+  runStateWords,
+  shortRevision,
+  sign,
+  sourceName,
+  undeclaredLines,
+} from './words.ts';
 
 /** Signs of actions; a plan that only plugs and unplugs explains itself. */
 const changeLegend = 'changes: + plug  - unplug  ~ other change  . follow what is under way, or tidy the record';
@@ -35,7 +45,8 @@ function actionLine(action: PlanAction, target: TargetPlan, names: ReadonlyMap<s
 function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string[] {
   const { namespace, name } = target.target;
   const place = style.dim(printable(`${target.position.file}:${target.position.line}`));
-  const lines = [`${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
+  const kind = isPodPlan(target) ? 'pod ' : '';
+  const lines = [`${kind}${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
   for (const blocker of target.blockers) {
     const whom = blocker.attachment === undefined ? '' : `${blocker.attachment}: `;
     const { position } = blocker;
@@ -53,19 +64,20 @@ function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, sty
 
 /** The last line: `Plan: 2 VMs to change (3 plugs, 1 unplug), 1 VM blocked, 4 unchanged.` */
 export function planSummary(plan: Plan): string {
-  const { vms, unchanged, changed, blocked, plugs, unplugs, others } = plan.summary;
+  const { vms, pods, unchanged, changed, blocked, plugs, unplugs, others } = plan.summary;
   const waiting = plan.targets.filter(onlyWaits).length;
+  const noun = fleetNoun(plan.summary);
   const waits = `${count(waiting, 'VM')} ${waiting === 1 ? 'waits' : 'wait'} for a restart`;
   if (changed === 0 && blocked === 0) {
-    if (waiting === 0) return `Nothing to do: ${count(vms, 'VM')} as declared.`;
+    if (waiting === 0) return `Nothing to do: ${fleetWords(vms, pods)} as declared.`;
     return `Nothing to do now: ${waits}, ${count(vms - waiting, 'VM')} as declared.`;
   }
   const steps: string[] = [];
   if (plugs > 0) steps.push(count(plugs, 'plug'));
   if (unplugs > 0) steps.push(count(unplugs, 'unplug'));
   if (others > 0) steps.push(count(others, 'other change'));
-  const parts = [`${count(changed, 'VM')} to change${steps.length > 0 ? ` (${steps.join(', ')})` : ''}`];
-  if (blocked > 0) parts.push(`${count(blocked, 'VM')} blocked`);
+  const parts = [`${count(changed, noun)} to change${steps.length > 0 ? ` (${steps.join(', ')})` : ''}`];
+  if (blocked > 0) parts.push(`${count(blocked, noun)} blocked`);
   if (waiting > 0) parts.push(waits);
   parts.push(`${unchanged - waiting} unchanged`);
   return `Plan: ${parts.join(', ')}.`;

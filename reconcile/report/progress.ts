@@ -3,7 +3,7 @@ import type { OnRunEvent, RunEvent } from '../apply/model.ts';
 import type { PlanAction, TargetName } from '../plan/model.ts';
 import { type Layer, layers, type ObjectName } from '../vocabulary.ts';
 import { printable, type Style } from './style.ts';
-import { count, describeAction, duration } from './words.ts';
+import { count, describeAction, duration, fleetWords } from './words.ts';
 
 export interface Progress {
   readonly onEvent: OnRunEvent;
@@ -66,12 +66,12 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return style.dim(`rendering ${printable(event.source)}`);
     case 'rendered':
       return style.dim(
-        `rendered ${count(event.targets, 'VM')} from ${count(event.files, 'file')} at ${printable(event.revision)}`,
+        `rendered ${fleetWords(event.targets, event.pods)} from ${count(event.files, 'file')} at ${printable(event.revision)}`,
       );
     case 'observing':
       return style.dim(`reading ${printable(event.server)}`);
     case 'observed':
-      return style.dim(`read ${count(event.vms, 'VM')} in ${duration(event.milliseconds)}`);
+      return style.dim(`read ${fleetWords(event.vms, event.pods)} in ${duration(event.milliseconds)}`);
     case 'plan-read':
     case 'target-started':
     case 'action-started':

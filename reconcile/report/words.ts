@@ -130,6 +130,18 @@ export function undeclaredLines({ undeclared = [] }: Pick<Plan, 'undeclared'>): 
     : lines;
 }
 
+/** `2 VMs`, `1 pod`, `2 VMs and 1 pod`: what there is of either. */
+export function fleetWords(vms: number, pods: number | undefined): string {
+  if (pods === undefined) return count(vms, 'VM');
+  return vms === 0 ? count(pods, 'pod') : `${count(vms, 'VM')} and ${count(pods, 'pod')}`;
+}
+
+/** What a number of either is a number of. */
+export function fleetNoun({ vms, pods }: { readonly vms: number; readonly pods?: number }): string {
+  if (pods === undefined) return 'VM';
+  return vms === 0 ? 'pod' : 'target';
+}
+
 /** `1 VM`, `2 VMs`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;

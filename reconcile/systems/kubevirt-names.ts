@@ -124,6 +124,8 @@ export const portFieldPath = `domain.devices.${portCountField}`;
 export const noRestartStrategies: readonly string[] = ['Halted', 'Once', 'WaitAsReceiver'];
 /** Feature gate of KubeVirt for hook sidecars. */
 export const sidecarGate = 'Sidecar';
+/** Feature gate of KubeVirt v1.1 to v1.3 for plugging NICs into running VMs; later they need none. */
+export const hotplugGate = 'HotplugNICs';
 
 /** Labels by which launcher pods and VMIs are found. */
 export const labels = {
