@@ -23,7 +23,7 @@ import { RealPlugins } from './node/real-plugins.ts';
 import { demoPods } from './plain-pods.ts';
 
 /** A user whom RBAC holds to its rules. */
-export interface Account {
+interface Account {
   readonly user: string;
   readonly token: string;
   readonly allows: (request: Parameters<NonNullable<ApiServerOptions['authorize']>>[0]) => boolean;

@@ -11,6 +11,7 @@ import type { Domain } from '../sandbox/node/libvirt-model.ts';
 import { assembleSandbox } from '../sandbox/sandbox.ts';
 import { startRealCluster } from './control-plane/real-cluster.ts';
 import { type Manifest, permits, readManifests, rightsOf } from './deploy-manifests.ts';
+import { usualRights } from './rights.ts';
 
 /** All there are, in the order in which they are reported. */
 export const clusterKinds = ['sandbox', 'kube-apiserver'] as const;
@@ -42,40 +43,6 @@ export interface Accounts {
   readonly apply: string;
 }
 
-/** The manifests that give them their rights, and the one for exec, which is bound to both here. */
-export const grantedRoles = [
-  'base/rbac.yaml',
-  'base/record.yaml',
-  'overlays/with-restart/rbac.yaml',
-  'overlays/with-sidecar/rbac.yaml',
-  'overlays/with-pods/rbac.yaml',
-] as const;
-export const execRole = 'overlays/with-exec/rbac.yaml';
-
-/** Rights of `apply` that scenarios need and no manifest gives yet. */
-export const unshippedRights: readonly Manifest[] = [
-  {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRole',
-    metadata: { name: 'patchpanel-unshipped' },
-    rules: [
-      {
-        // Scenarios keep records of their own in the namespaces of their VMs.
-        apiGroups: ['coordination.k8s.io'],
-        resources: ['leases'],
-        verbs: ['get', 'create', 'patch'],
-      },
-    ],
-  },
-  {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRoleBinding',
-    metadata: { name: 'patchpanel-unshipped' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'patchpanel-unshipped' },
-    subjects: [{ kind: 'ServiceAccount', name: 'patchpanel-apply', namespace: 'patchpanel' }],
-  },
-];
-
 /** Their users. */
 export const accountUsers: readonly string[] = ['plan', 'apply'].map(userOf);
 
@@ -92,6 +59,8 @@ export interface ClusterUnderTest {
   readonly tokens: Accounts;
   /** From now on these faults, and no others; guests look again. */
   misbehave(...faults: readonly Fault[]): Promise<void>;
+  /** From now on the roles and bindings among these manifests give the accounts their rights, and no others. */
+  enforce(manifests: readonly Manifest[]): Promise<void>;
   /** What patchpanel's accounts asked for since the last call. */
   requests(): readonly AuditEntry[];
   /** May be called again. */
@@ -119,26 +88,22 @@ function userOf(use: string): string {
 async function startSandboxCluster(options: ClusterOptions): Promise<ClusterUnderTest> {
   const audit: AuditEntry[] = [];
   const tokens: Accounts = { plan: newToken(), apply: newToken() };
-  const manifests = [...readManifests(...grantedRoles, execRole), ...unshippedRights];
-  // Bound to both: whoever wants a plan to read the domain XML does so.
-  const exec = rightsOf('patchpanel-apply', readManifests(execRole));
+  let inForce = usualRights();
   const { definitions: _definitions, ...own } = options;
   const sandbox = await assembleSandbox({
     ...own,
-    accounts: (['plan', 'apply'] as const).map((use) => {
-      const rights = [...rightsOf(`patchpanel-${use}`, manifests), ...exec];
-      return {
-        user: userOf(use),
-        token: tokens[use],
-        allows: ({ verb, group, resource, subresource, namespace }) =>
-          permits(rights, {
-            verb,
-            group,
-            resource: subresource === undefined ? resource : `${resource}/${subresource}`,
-            ...(namespace !== undefined && { namespace }),
-          }),
-      };
-    }),
+    accounts: (['plan', 'apply'] as const).map((use) => ({
+      user: userOf(use),
+      token: tokens[use],
+      allows: ({ verb, group, resource, subresource, namespace, name }) =>
+        permits(rightsOf(`patchpanel-${use}`, inForce), {
+          verb,
+          group,
+          resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+          ...(namespace !== undefined && { namespace }),
+          ...(name !== undefined && { name }),
+        }),
+    })),
     onRequest: (entry) => {
       if (accountUsers.includes(entry.user)) audit.push(entry);
       options.onRequest?.(entry);
@@ -160,6 +125,9 @@ async function startSandboxCluster(options: ClusterOptions): Promise<ClusterUnde
     async misbehave(...faults) {
       sandbox.faults.set(faults);
       sandbox.wake();
+    },
+    async enforce(manifests) {
+      inForce = manifests;
     },
     requests: () => audit.splice(0),
     stop() {

@@ -19,6 +19,7 @@ interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 
 interface Role extends Manifest {
@@ -37,6 +38,8 @@ export interface Right {
   readonly group: string;
   readonly resource: string;
   readonly namespace?: string;
+  /** The one object that it is limited to. */
+  readonly name?: string;
 }
 
 /** Objects of a text of many documents. @throws Error where it is no YAML */
@@ -109,26 +112,31 @@ export function rightsOf(account: string, manifests: readonly Manifest[]): reado
     });
 }
 
-function expand({ apiGroups, resources, verbs }: Rule, namespace: string | undefined): readonly Right[] {
+function expand({ apiGroups, resources, verbs, resourceNames }: Rule, namespace?: string): readonly Right[] {
+  const names = resourceNames ?? [undefined];
   return apiGroups.flatMap((group) =>
     resources.flatMap((resource) =>
-      verbs.map((verb) => ({
-        verb,
-        group: group === '' ? 'core' : group,
-        resource,
-        ...(namespace === undefined ? {} : { namespace }),
-      })),
+      verbs.flatMap((verb) =>
+        names.map((name) => ({
+          verb,
+          group: group === '' ? 'core' : group,
+          resource,
+          ...(namespace !== undefined && { namespace }),
+          ...(name !== undefined && { name }),
+        })),
+      ),
     ),
   );
 }
 
 /** Whether one of these rights lets a request through. */
-export function permits(rights: readonly Right[], request: Omit<Right, 'namespace'> & { namespace?: string }): boolean {
+export function permits(rights: readonly Right[], request: Right): boolean {
   return rights.some(
-    ({ verb, group, resource, namespace }) =>
+    ({ verb, group, resource, namespace, name }) =>
       verb === request.verb &&
       group === (request.group === '' ? 'core' : request.group) &&
       resource === request.resource &&
-      (namespace === undefined || namespace === request.namespace),
+      (namespace === undefined || namespace === request.namespace) &&
+      (name === undefined || name === request.name),
   );
 }

@@ -4,20 +4,10 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import type { AuditEntry } from '../sandbox/api/contract.ts';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
-import { type Account, type AssembledSandbox, assembleSandbox } from '../sandbox/sandbox.ts';
 import { desiredFiles } from './cli-stage.ts';
-import {
-  deployFolder,
-  jobOf,
-  kubectlIsMissing,
-  kustomize,
-  type Manifest,
-  permits,
-  readManifests,
-  rightsOf,
-} from './deploy-manifests.ts';
+import { type ClusterUnderTest, startCluster } from './cluster-under-test.ts';
+import { deployFolder, jobOf, kubectlIsMissing, kustomize, type Manifest, readManifests } from './deploy-manifests.ts';
 import { writeFiles } from './desired-state.ts';
 import { commitAll, newRepository } from './git-repositories.ts';
 import { type PodSpec, runPod } from './pod.ts';
@@ -27,12 +17,9 @@ const skip = !isRoot || kubectlIsMissing() ? 'needs root on Linux, and kubectl' 
 const password = 'not-a-real-password';
 
 let base: readonly Manifest[];
-/** What the service accounts may do, of the manifests of the test. */
-let inForce: readonly Manifest[];
 let root: string;
 let server: GitServer;
-let sandbox: AssembledSandbox;
-let audit: AuditEntry[] = [];
+let cluster: ClusterUnderTest;
 /** The git host takes requests and answers none. */
 let hangs = false;
 let gitRequests = 0;
@@ -44,38 +31,23 @@ before(async () => {
   await newRepository(root, 'vms.git');
   await push({ 'web-0': ['storage'], 'web-1': ['storage'] });
   server = await startGitServer({ root, credentials: { username: 'bot', password }, intercept });
-  sandbox = await assembleSandbox({ speed: 10, accounts, onRequest: (entry) => audit.push(entry) });
-  for (const object of base.filter(({ kind }) => kind === 'Namespace')) {
-    await sandbox.admin.create({ group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' }, object);
-  }
+  cluster = await startCluster({ speed: 10 });
 });
 after(async () => {
-  await sandbox?.stop();
+  await cluster?.stop();
   await server?.close();
   if (!skip) await rm(root, { recursive: true, force: true });
 });
 beforeEach(() => {
-  audit = [];
+  cluster?.requests();
 });
-
-const accounts: readonly Account[] = ['plan', 'apply'].map((use) => ({
-  user: user(use),
-  token: `token-of-${use}`,
-  allows: ({ verb, group, resource, subresource, namespace = '' }) =>
-    permits(rightsOf(`patchpanel-${use}`, inForce), {
-      verb,
-      group,
-      resource: subresource === undefined ? resource : `${resource}/${subresource}`,
-      namespace,
-    }),
-}));
 
 function intercept(): boolean {
   gitRequests += 1;
   return hangs;
 }
 
-/** A commit that gives VMs of the sandbox these NICs. */
+/** A commit that gives VMs these NICs. */
 async function push(vms: Parameters<typeof desiredFiles>[0]): Promise<void> {
   const folder = join(root, 'vms.git');
   await writeFiles(join(folder, 'prod'), desiredFiles(vms));
@@ -107,17 +79,17 @@ function ours(objects: readonly Manifest[], recheckAfter = '1h'): readonly Manif
 
 /** Runs the pod of the Job among these objects, with the rights that they give. */
 async function run(objects: readonly Manifest[], change: Partial<PodSpec> = {}, stopAt?: string) {
-  inForce = objects;
+  await cluster.enforce(objects);
   const spec = { ...jobOf(objects).template.spec, ...change };
   const use = spec.serviceAccountName.replace('patchpanel-', '');
   const result = await runPod(spec, {
-    server: sandbox.api.url,
-    ca: sandbox.ca,
-    token: `token-of-${use}`,
+    server: cluster.server,
+    ca: cluster.ca,
+    token: use === 'plan' ? cluster.tokens.plan : cluster.tokens.apply,
     objects,
     ...(stopAt === undefined ? {} : { stopAt }),
   });
-  const asked = audit.splice(0).filter((entry) => entry.user === user(use));
+  const asked = cluster.requests().filter((entry) => entry.user === user(use));
   const all = asked
     .filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec')
     .map(({ verb, path }) => `${verb} ${path.split('?')[0]}`);

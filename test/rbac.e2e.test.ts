@@ -74,6 +74,7 @@ test('apply asks for what is granted to it: plugs, unplugs, and failures that it
   await stage.expect(5, ['apply', failing, '--domain-xml', 'never', '--action-timeout', '2']);
   const requests = stage.requests();
   assert.deepEqual(asked(requests), granted('patchpanel-apply'));
+  assert.ok(requests.every(({ status }) => status !== 403));
   const writes = requests.filter(({ method }) => method !== 'GET');
   assert.deepEqual(asked(writes), ['patch kubevirt.io virtualmachines']);
 });
@@ -90,6 +91,23 @@ test('a record and Events are roles apart, for apply alone', async () => {
   assert.deepEqual(
     requests.filter((request) => !granted('patchpanel-apply').includes(request)),
     extra.sort(),
+  );
+});
+
+test('a run that has nothing to change writes no VM, VMI, pod or Event, and nothing that it asks for is refused', async () => {
+  const folder = await stage.desired('unchanged', { 'web-0': [] });
+  stage.requests();
+  await stage.expect(0, ['plan', folder]);
+  await stage.expect(0, ['apply', folder]);
+  const requests = stage.requests();
+  assert.ok(requests.length > 0);
+  assert.deepEqual(
+    requests.filter(({ status }) => status >= 400),
+    [],
+  );
+  assert.deepEqual(
+    requests.filter(({ method, subresource }) => method !== 'GET' && subresource !== 'exec'),
+    [],
   );
 });
 

@@ -1,6 +1,5 @@
 /** A real kube-apiserver with the sandbox's actors on it, each a client of it as in the sandbox. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster, Resource } from '../../reconcile/kube/cluster.ts';
+import type { Cluster } from '../../reconcile/kube/cluster.ts';
 import { fields, items } from '../../reconcile/systems/json-shape.ts';
 import { Faults } from '../../sandbox/actors/context.ts';
 import { baseObjects, type Placed } from '../../sandbox/base-objects.ts';
@@ -8,37 +7,18 @@ import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from 
 import type { Fault } from '../../sandbox/contract.ts';
 import { demoNamespace, demoSeeds, fleetSeeds } from '../../sandbox/kubevirt/fleet.ts';
 import { demoPods } from '../../sandbox/plain-pods.ts';
-import {
-  type Accounts,
-  accountUsers,
-  type ClusterOptions,
-  type ClusterUnderTest,
-  execRole,
-  grantedRoles,
-  unshippedRights,
-} from '../cluster-under-test.ts';
+import { type Accounts, accountUsers, type ClusterOptions, type ClusterUnderTest } from '../cluster-under-test.ts';
 import { readManifests } from '../deploy-manifests.ts';
+import { usualRights } from '../rights.ts';
 import { AuditLog } from './audit.ts';
 import { startControlPlane } from './control-plane.ts';
 import { installDefinitions } from './definitions.ts';
+import { Rbac } from './enforce.ts';
 import { furnish, furnishPods, furnishVms, grant, keepServiceAccounts, tokenFor } from './furnish.ts';
 import { type KubeletEndpoint, serveKubelet } from './kubelet-endpoint.ts';
 import { serveVirtApi } from './virt-api.ts';
 
 const accountFiles = ['base/namespace.yaml', 'base/service-accounts.yaml'] as const;
-const bindings = {
-  group: 'rbac.authorization.k8s.io',
-  version: 'v1',
-  plural: 'clusterrolebindings',
-  kind: 'ClusterRoleBinding',
-} as const satisfies Resource;
-const reviews = {
-  group: 'authorization.k8s.io',
-  version: 'v1',
-  plural: 'subjectaccessreviews',
-  kind: 'SubjectAccessReview',
-} as const satisfies Resource;
-
 export async function startRealCluster(options: ClusterOptions): Promise<ClusterUnderTest> {
   const users = Object.values(actorUsers).map((name) => ({ name, groups: ['system:masters'] }));
   const plane = await startControlPlane({ users });
@@ -58,8 +38,10 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
     await installDefinitions(admin, { released: options.definitions !== 'trimmed' });
     const accounts = await keepServiceAccounts(admin);
     ends.push(() => accounts.stop());
-    await grant(admin, [...readManifests(...accountFiles, ...grantedRoles), ...unshippedRights]);
-    await setExec(admin, !forbidsExec(options.faults ?? []));
+    await grant(admin, readManifests(...accountFiles));
+    const rbac = new Rbac(admin);
+    let exec = !forbidsExec(options.faults ?? []);
+    await rbac.enforce(usualRights({ exec }));
     let cast: Cast | undefined;
     if (options.actors !== false) {
       const kubelet = await serveKubelet(
@@ -90,10 +72,14 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
       adminToken: plane.adminToken,
       tokens: await accountTokens(admin),
       async misbehave(...list: readonly Fault[]) {
-        await setExec(admin, !forbidsExec(list));
+        if (exec === forbidsExec(list)) {
+          exec = !exec;
+          await rbac.enforce(usualRights({ exec }));
+        }
         faults.set(list);
         cast?.wake();
       },
+      enforce: (manifests) => rbac.enforce(manifests),
       requests: () => log.take().filter(({ user }) => accountUsers.includes(user)),
       stop,
     };
@@ -107,21 +93,6 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
 
 function forbidsExec(faults: readonly Fault[]): boolean {
   return faults.some(({ name }) => name === 'exec-forbidden');
-}
-
-/** Binds the role for exec or takes it away, and waits until the server decides accordingly. */
-async function setExec(admin: Cluster, allowed: boolean): Promise<void> {
-  const [role, binding] = readManifests(execRole);
-  if (role === undefined || binding === undefined) throw new Error(`${execRole} has no role and binding`);
-  const [subject] = binding.subjects as readonly object[];
-  const subjects = ['patchpanel-plan', 'patchpanel-apply'].map((name) => ({ ...subject, name }));
-  if (allowed) await grant(admin, [role, { ...binding, subjects }]);
-  else await admin.delete(bindings, undefined, binding.metadata.name);
-  const resourceAttributes = { namespace: 'default', verb: 'create', resource: 'pods', subresource: 'exec' };
-  for (const user of accountUsers) {
-    const review = { metadata: { name: '' }, spec: { user, resourceAttributes } };
-    while (fields((await admin.create(reviews, review)).status).allowed !== allowed) await sleep(10);
-  }
 }
 
 async function accountTokens(admin: Cluster): Promise<Accounts> {
