@@ -1,6 +1,6 @@
 /** Runs over clusters that are in an odd state, or change while they are worked on. */
 import assert from 'node:assert/strict';
-import { after, suite, test } from 'node:test';
+import { afterEach, suite, test } from 'node:test';
 import type { KubeObject, Resource } from '../reconcile/kube/cluster.ts';
 import { networkAttachmentDefinitions, virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
 import { handsOf, nad, namespaces, Scenario, vmManifest } from './apply-scenario.ts';
@@ -9,8 +9,8 @@ import { startCluster } from './cluster-under-test.ts';
 
 suite('an API server on which nobody acts', () => {
   const closers: (() => Promise<void>)[] = [];
-  after(async () => {
-    for (const close of closers) await close();
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close();
   });
 
   /** @param objects of the namespace `prod`, besides its networks */

@@ -1,6 +1,7 @@
 /** Replays recorded requests against a running API server and says where its answers differ from the recorded ones. */
 import { Buffer } from 'node:buffer';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { difference, excerptOf } from './match.ts';
 
 export interface RecordedCase {
@@ -62,14 +63,17 @@ function configMap(fields: object, annotations?: object): object {
 
 export class Replay {
   readonly #url: string;
+  readonly #ca: string | undefined;
   readonly #cases: ReadonlyMap<string, RecordedCase>;
   readonly #tokens: Readonly<Record<string, string>>;
   readonly #captured = new Map<string, string>();
   /** resourceVersion that a path answered with last. */
   readonly #versions = new Map<string, string>();
 
-  constructor(url: string, cases: readonly RecordedCase[], tokens: Readonly<Record<string, string>>) {
+  /** @param ca PEM of the authority of a server that speaks https */
+  constructor(url: string, cases: readonly RecordedCase[], tokens: Readonly<Record<string, string>>, ca?: string) {
     this.#url = url;
+    this.#ca = ca;
     this.#tokens = tokens;
     this.#cases = new Map(cases.map((recorded) => [recorded.id, recorded]));
     // A token of revision 2, which is long compacted.
@@ -106,7 +110,9 @@ export class Replay {
     const payload = rawBody === undefined ? body : (largeBodies[rawBody]?.() ?? rawBody);
     const text = payload === undefined ? undefined : typeof payload === 'string' ? payload : JSON.stringify(payload);
     if (text !== undefined) sent['content-length'] = String(Buffer.byteLength(this.#fill(text)));
-    const outgoing = request(new URL(this.#url), { method, path: this.#fill(path), headers: sent, agent: false });
+    const options = { method, path: this.#fill(path), headers: sent, agent: false as const };
+    const url = new URL(this.#url);
+    const outgoing = this.#ca === undefined ? request(url, options) : secureRequest(url, { ...options, ca: this.#ca });
     outgoing.end(text === undefined ? undefined : this.#fill(text));
     return outgoing;
   }
@@ -192,7 +198,8 @@ export class Replay {
       const action = this.#cases.get(id);
       if (action !== undefined) results.set(id, await this.#plain(action));
     }
-    if (recorded.endedBy === 'server') await ended;
+    // A server that does not end it shows as another list of events.
+    if (recorded.endedBy === 'server') await Promise.race([ended, pause(longestWatch)]);
     else await settled(() => received.split('\n').length > expected.length);
     outgoing.destroy();
     results.set(recorded.id, eventsDifference(expected, received, response));
@@ -268,6 +275,8 @@ function eventsDifference(
   }
   return undefined;
 }
+
+const longestWatch = 10_000;
 
 /** Waits until what is expected has come, or can be thought not to come; then a moment for what should not. */
 async function settled(done: () => boolean): Promise<void> {

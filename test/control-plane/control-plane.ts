@@ -43,6 +43,8 @@ export interface ControlPlane {
   readonly auditLog: string;
   /** Folder for what belongs to this control plane; it goes with it. */
   readonly folder: string;
+  /** Lets etcd forget all revisions before the latest: continue tokens and versions of before are gone. */
+  compact(): Promise<void>;
   /** Token of one of the users. */
   tokenOf(user: string): string;
   /** A client that the server slows down no more than it has to. */
@@ -122,6 +124,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       },
       auditLog: join(folder, 'audit.log'),
       folder,
+      compact: () => compact(`http://127.0.0.1:${clientPort}`),
       tokenOf(user) {
         const token = tokens.get(user);
         if (token === undefined) throw new Error(`the control plane knows no user ${user}`);
@@ -188,6 +191,15 @@ function apiServerFlags(folder: string, port: number, etcdPort: number): readonl
     // One client with many hands is no reason to let it wait.
     '--enable-priority-and-fairness=false',
   ];
+}
+
+async function compact(etcd: string): Promise<void> {
+  const post = async (path: string, body: object): Promise<unknown> =>
+    await (await fetch(`${etcd}${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
+  const { header } = (await post('/v3/kv/range', { key: 'AA==' })) as {
+    readonly header: { readonly revision: string };
+  };
+  await post('/v3/kv/compaction', { revision: header.revision, physical: true });
 }
 
 /** Whether the API server has all that it needs. */

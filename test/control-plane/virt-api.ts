@@ -100,7 +100,8 @@ interface Answer {
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   if (body === undefined) response.writeHead(status).end();
-  else if (typeof body === 'string') response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
+  else if (typeof body === 'string')
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(body);
   else response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
