@@ -13,7 +13,7 @@ import {
   takingLines,
 } from '../reconcile/report/adopted-yaml.ts';
 import { type Adopting, type Adoption, adopt } from '../reconcile/run.ts';
-import { addClusterOptions, type ClusterFlags, openCluster } from './cluster-options.ts';
+import { addClusterOptions, type ClusterFlags, objectName, openCluster } from './cluster-options.ts';
 import { addLogFormat, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
 import { makeProgress, messageStyle, outputStyle, print } from './terminal.ts';
@@ -99,11 +99,6 @@ function adoptingOf(vms: readonly string[], { namespace, allNamespaces, selector
     ...(allNamespaces === true ? {} : { namespace: namespace ?? 'default' }),
     ...(selector === undefined ? {} : { labelSelector: selector }),
   };
-}
-
-function objectName(text: string, namespace: string): { readonly namespace: string; readonly name: string } {
-  const slash = text.indexOf('/');
-  return slash < 0 ? { namespace, name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
 }
 
 /** To files, or to standard output; --take alone writes neither. */

@@ -1,6 +1,7 @@
 /** The options by which verbs find a cluster, as kubectl spells them. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
+import type { ObjectName } from '../reconcile/vocabulary.ts';
 
 export interface ClusterAccessFlags {
   readonly kubeconfig?: string;
@@ -43,4 +44,10 @@ export function addClusterOptions(command: Command): Command {
 export async function openCluster(flags: ClusterAccessFlags): Promise<Cluster> {
   const { connect } = await import('../reconcile/kube/connect.ts');
   return await connect({ kubeconfig: flags.kubeconfig, context: flags.context, qps: flags.qps, burst: flags.qps * 2 });
+}
+
+/** `name`, or `namespace/name`. */
+export function objectName(text: string, namespace: string): ObjectName {
+  const slash = text.indexOf('/');
+  return slash < 0 ? { namespace, name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
 }

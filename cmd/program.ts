@@ -13,13 +13,15 @@ import { runId } from './run-id.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
 import { messageStyle } from './terminal.ts';
+import { addTrace } from './trace.ts';
 import { addValidate } from './validate.ts';
 
 const footer = `
 Exit codes:
   0  done, or nothing to do        5  some VMs failed
   1  error                         6  another run holds the lock
-  2  plan: changes are pending     7  the plan is stale
+  2  plan: changes are pending;    7  the plan is stale
+     trace: a layer lags
   3  bad input                     8  interrupted before the end
   4  blocked
 
@@ -48,6 +50,7 @@ export function buildProgram(version: string, exit: Exit): Command {
   addValidate(program, exit);
   addPlan(program, exit);
   addApply(program, exit);
+  addTrace(program, exit);
   addAdopt(program, exit);
   addStatus(program, exit);
   addInspect(program, exit);

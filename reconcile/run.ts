@@ -14,6 +14,7 @@ import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
+import { specNics } from './live/nics.ts';
 import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
 import { selectVms, type VmSelection } from './live/select.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
@@ -24,6 +25,11 @@ import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
 import type { LockOptions } from './runs/lock.ts';
 import { isFresh, type RunFacts, type RunRecord } from './runs/record.ts';
 import { readRecord } from './runs/record-store.ts';
+import { fields } from './systems/json-shape.ts';
+import { readEvidence, readVm } from './trace/evidence.ts';
+import type { Trace } from './trace/model.ts';
+import { subjectOf } from './trace/subject.ts';
+import { makeTrace } from './trace/trace.ts';
 import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
 
 /** Renders and checks the desired state; no cluster is involved. */
@@ -230,4 +236,47 @@ export async function freshRecord(
   const [head, record] = await Promise.all([headOf(source, defaultLimits, signal), readRecord(cluster, place)]);
   if (head === undefined || record === undefined) return undefined;
   return isFresh(record, facts, head, new Date(), recheckAfterMs) ? record : undefined;
+}
+
+/**
+ * Looks at one VM in every layer, and at what the cluster says of it. Reads only.
+ * @param desired what the VM is held against; its own template where it is undefined
+ * @throws PatchpanelError `cluster/not-found` where there is no such VM
+ */
+export async function trace(
+  target: ObjectName,
+  desired: DesiredState | undefined,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<Trace> {
+  onEvent({ type: 'observing', server: cluster.server });
+  const started = performance.now();
+  const object = await readVm(cluster, target);
+  if (object === undefined) throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${objectKey(target)}`);
+  const declared = desired?.targets.find((each) => objectKey(each.target) === objectKey(target));
+  const own = specNics(fields(fields(object.spec).template).spec, target.namespace);
+  const networks = [...own, ...(declared?.attachments ?? [])].flatMap(({ network }) => network ?? []);
+  const portField = declared?.pciePorts !== undefined;
+  const [seen, evidence] = await Promise.all([
+    observe(cluster, { targets: [target], networks, portField }, { domainXml: 'never' }),
+    readEvidence(cluster, target, object),
+  ]);
+  const vm = seen.vms.get(objectKey(target));
+  if (vm === undefined) throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${objectKey(target)}`);
+  const read =
+    domainXml === 'never' ? vm : { ...vm, domain: (await readDomains(cluster, [vm])).get(objectKey(vm)) ?? vm.domain };
+  const subject = subjectOf(read, declared, desired !== undefined);
+  const live = { ...seen, vms: new Map([[objectKey(target), subject.live]]) };
+  const state: DesiredState = {
+    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
+    settings: desired?.settings ?? { maxInFlight: 1, restart: 'never' },
+    targets: [subject.desired],
+    files: 0,
+  };
+  const [diff] = diffState(state, live);
+  if (diff === undefined) throw new Error('the subject of a trace has a difference of its own');
+  const [planned] = makePlan([diff], state, live).targets;
+  onEvent({ type: 'observed', vms: 1, milliseconds: performance.now() - started });
+  return makeTrace({ subject, diff, plan: planned, live, evidence, desired, declared });
 }

@@ -19,6 +19,7 @@ const rooms = [
   'reconcile/plan',
   'reconcile/adopt',
   'reconcile/apply',
+  'reconcile/trace',
   'reconcile/runs',
   'reconcile/report',
 ] as const;

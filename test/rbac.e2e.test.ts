@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
 import type { AuditEntry } from '../sandbox/api/contract.ts';
 import { CliStage } from './cli-stage.ts';
 import { readManifests, rightsOf } from './deploy-manifests.ts';
 import { permissions } from './generators/permissions.ts';
+import { clusterRoles } from './generators/rbac-manifests.ts';
 
 let stage: CliStage;
 before(async () => {
@@ -63,6 +65,20 @@ test('adopt asks for what plan may; --take for a little of what apply may', asyn
   await stage.expect(0, ['adopt', 'demo/web-1', '--take', '--yes', '--domain-xml', 'never']);
   const extra = ['get kubevirt.io virtualmachines', 'patch kubevirt.io virtualmachines'];
   assert.deepEqual(asked(stage.requests()), [...granted('patchpanel-plan'), ...extra].sort());
+});
+
+type Rule = Readonly<Record<'apiGroups' | 'resources' | 'verbs', readonly string[]>>;
+
+test('trace asks for what the role of the person on call has', async () => {
+  await stage.expect(0, ['trace', 'demo/web-1', '--domain-xml', 'never']);
+  const roles = parseAllDocuments(clusterRoles()).map((document) => document.toJS());
+  const mine = roles.filter(({ metadata }) => ['patchpanel-trace', 'patchpanel-cluster'].includes(metadata.name));
+  const rights = mine.flatMap(({ rules }) =>
+    rules.flatMap(({ apiGroups, resources, verbs }: Rule) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${apiGroups[0] || 'core'} ${resource}`)),
+    ),
+  );
+  assert.deepEqual(asked(stage.requests()), rights.sort());
 });
 
 test('apply asks for what is granted to it: plugs, unplugs, and failures that it must explain', async () => {

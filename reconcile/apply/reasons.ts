@@ -16,6 +16,8 @@ export interface Occurrence {
   readonly at: number;
   /** Changes each time that it happens again: times are too coarse to tell. */
   readonly stamp?: string;
+  /** When it first happened, where that was before. */
+  readonly first?: number;
 }
 
 /** Reasons of the dynamic-networks controller for what it could not do in a pod. */
@@ -157,12 +159,15 @@ export function occurrenceText(occurrence: Occurrence): string {
   return `${occurrence.reason} on ${occurrence.about}: ${occurrence.message}`;
 }
 
-function readOccurrence(event: KubeObject): Occurrence {
+/** An Event in the form that reasons are told from. */
+export function readOccurrence(event: KubeObject): Occurrence {
   const about = record(event.involvedObject);
   const series = record(event.series);
   const times = [event.lastTimestamp, series.lastObservedTime, event.eventTime, event.metadata.creationTimestamp];
   const at = Math.max(...times.map((time) => (typeof time === 'string' && Date.parse(time)) || 0));
+  const first = typeof event.firstTimestamp === 'string' ? Date.parse(event.firstTimestamp) : Number.NaN;
   return {
+    ...(first < at ? { first } : {}),
     type: text(event.type),
     reason: text(event.reason),
     message: text(event.message).replaceAll(/\s+/g, ' ').slice(0, 500),

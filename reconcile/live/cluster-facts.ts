@@ -5,6 +5,7 @@ import { isStatus } from '../kube/failures.ts';
 import { daemonSets, kubevirts, virtualMachines } from '../kube/resources.ts';
 import { type Fields, fields, items, text } from '../systems/json-shape.ts';
 import { hotplugGate, liveMigrateMethod, portCountField, sidecarGate } from '../systems/kubevirt-names.ts';
+import { type ObjectName, objectKey } from '../vocabulary.ts';
 import type { ClusterFacts, Delivery } from './model.ts';
 
 /** Labels that the manifests of the dynamic-networks controller and its distributions put on the DaemonSet. */
@@ -71,20 +72,30 @@ type DeliveryFacts = Pick<ClusterFacts, 'delivery' | 'deliveryEvidence'>;
  */
 async function readDelivery(cluster: Cluster): Promise<DeliveryFacts> {
   try {
-    const controller =
-      (await findDaemonSet(cluster, { labelSelector: controllerSelector })) ??
-      (await findDaemonSet(cluster, { fieldSelector: `metadata.name=${controllerName}` }));
-    return judgeController(controller);
+    return judgeController(await findController(cluster));
   } catch (error) {
     if (!(error instanceof PatchpanelError) || error.code !== 'cluster/forbidden') throw error;
     return { delivery: 'in-place', deliveryEvidence: 'assumed: no permission to list daemonsets' };
   }
 }
 
-interface Controller {
-  readonly place: string;
+/** The DaemonSet of the dynamic-networks controller, and on how many nodes its pods are ready. */
+export interface Controller extends ObjectName {
   readonly ready: number;
   readonly wanted: number;
+}
+
+/** @throws PatchpanelError `cluster/forbidden` where DaemonSets can't be listed */
+export async function findController(cluster: Cluster): Promise<Controller | undefined> {
+  return (
+    (await findDaemonSet(cluster, { labelSelector: controllerSelector })) ??
+    (await findDaemonSet(cluster, { fieldSelector: `metadata.name=${controllerName}` }))
+  );
+}
+
+/** Whether a pod is one of that DaemonSet. */
+export function isOwnedBy({ metadata }: KubeObject, daemonSet: string): boolean {
+  return metadata.ownerReferences?.some(({ kind, name }) => kind === daemonSets.kind && name === daemonSet) ?? false;
 }
 
 async function findDaemonSet(
@@ -94,7 +105,8 @@ async function findDaemonSet(
   const { items } = await cluster.list(daemonSets, selection, ({ metadata, status }): Controller => {
     const { numberReady, desiredNumberScheduled } = fields(status);
     return {
-      place: `${metadata.namespace}/${metadata.name}`,
+      namespace: metadata.namespace ?? '',
+      name: metadata.name,
       ready: typeof numberReady === 'number' ? numberReady : 0,
       wanted: typeof desiredNumberScheduled === 'number' ? desiredNumberScheduled : 0,
     };
@@ -106,10 +118,10 @@ function judgeController(controller: Controller | undefined): DeliveryFacts {
   if (controller === undefined) {
     return { delivery: 'migration', deliveryEvidence: 'no DaemonSet of the dynamic-networks controller' };
   }
-  const { place, ready, wanted } = controller;
+  const { ready, wanted } = controller;
   const delivery: Delivery = ready > 0 ? 'in-place' : 'migration';
   const count = ready === wanted && ready > 0 ? '' : `, ready on ${ready} of ${wanted} nodes`;
-  return { delivery, deliveryEvidence: `DaemonSet ${place}${count}` };
+  return { delivery, deliveryEvidence: `DaemonSet ${objectKey(controller)}${count}` };
 }
 
 type KubevirtFacts = Pick<

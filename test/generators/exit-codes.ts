@@ -15,7 +15,10 @@ export const meanings: Readonly<Record<Name, Meaning>> = {
     meaning: 'Something outside the repository failed: the cluster, the git host, or patchpanel itself.',
     advice: 'Run it again; look at it when it stays.',
   },
-  changesPending: { meaning: '`plan` alone: there are changes to make, and none is blocked.', advice: 'Apply them.' },
+  changesPending: {
+    meaning: '`plan`: there are changes to make, and none is blocked. `trace`: a layer lags.',
+    advice: 'Apply them; follow the remedy of the trace.',
+  },
   badInput: {
     meaning: 'The command line, the kubeconfig or the desired state is wrong. Nothing was written.',
     advice: 'A person must mend it: running again ends the same.',

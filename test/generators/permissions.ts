@@ -1,6 +1,6 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events' | 'pods';
+export type Use = 'plan' | 'apply' | 'trace' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events' | 'pods';
 
 export interface Permission {
   readonly group: string;
@@ -63,11 +63,11 @@ export const permissions: readonly Permission[] = [
   {
     group: '',
     resource: 'events',
-    verbs: { apply: ['list'], events: ['create'] },
+    verbs: { apply: ['list'], trace: ['list'], events: ['create'] },
     scope: 'namespace',
     why: 'tells why a layer lags, in the words of the node; with `--events`, writes what was changed',
     without:
-      'a failure is told by the layer alone, and only when its time is up; an Event that can not be written is a warning',
+      'a failure is told by the layer alone, and only when its time is up; so is a trace; an Event that can not be written is a warning',
   },
   {
     group: 'subresources.kubevirt.io',

@@ -1,0 +1,56 @@
+/** `patchpanel trace`: why a NIC of a VM is not where it should be. */
+import type { Command } from 'commander';
+import { exitCodes } from '../reconcile/errors.ts';
+import { traceJson, traceText } from '../reconcile/report/trace-text.ts';
+import { load, trace } from '../reconcile/run.ts';
+import { addClusterOptions, type ClusterFlags, objectName, openCluster } from './cluster-options.ts';
+import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
+import type { Exit } from './program.ts';
+import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
+import { makeProgress, outputStyle, print } from './terminal.ts';
+
+interface TraceFlags extends SourceFlags, ClusterFlags, LogFlags {
+  readonly output: 'text' | 'json';
+}
+
+export function addTrace(program: Command, exit: Exit): void {
+  const command = program
+    .command('trace')
+    .summary('show where a NIC of a VM hangs, and why')
+    .description(
+      'Shows every layer of every NIC of a VM, the first that lags, since when, what the systems say about it, and the way out. ' +
+        'Held against a desired state where one is given, else against the VM itself. Writes nothing.',
+    )
+    .argument('<vm>', 'VM by name, or namespace/name')
+    .argument('[source]', `${sourceHelp}, to hold the VM against`);
+  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))
+    .addHelpText(
+      'after',
+      `
+Exit code 0: every layer agrees; 2: a layer lags; 1, 3: see patchpanel --help.
+
+Examples:
+  patchpanel trace db-0 -n prod
+  patchpanel trace prod/db-0 https://git.example.com/net/vms.git --ref main
+  patchpanel trace prod/db-0 network/vms -o json
+`,
+    )
+    .action(async (vm: string, source: string | undefined, flags: TraceFlags) => {
+      const progress = makeProgress(flags.logFormat);
+      const desired =
+        source === undefined
+          ? undefined
+          : await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+      const cluster = await openCluster(flags);
+      try {
+        const target = objectName(vm, flags.namespace ?? 'default');
+        const traced = await trace(target, desired, cluster, flags.domainXml, progress.onEvent);
+        progress.close();
+        await print(flags.output === 'json' ? traceJson(traced) : traceText(traced, outputStyle()));
+        exit.code = traced.agrees ? exitCodes.ok : exitCodes.changesPending;
+      } finally {
+        progress.close();
+        await cluster.close();
+      }
+    });
+}
