@@ -9,6 +9,7 @@ import type { Outcome } from '../reconcile/apply/model.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
 import { virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
+import { isPodPlan, type Plan } from '../reconcile/plan/model.ts';
 import { parsePlan } from '../reconcile/plan/plan-json.ts';
 import { fields, items } from '../reconcile/systems/json-shape.ts';
 import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
@@ -268,6 +269,74 @@ test('the window closes before its turn', async () => {
   );
   assert.match(late.targets[0]?.actions.at(-1)?.reason ?? '', /2026-11-25 02:00 UTC/);
   assert.equal(await instance('late'), before);
+});
+
+test('the window closes while it waits for its turn', async () => {
+  const names = ['turn-a', 'turn-b'];
+  for (const name of names) {
+    await newVm(name);
+    await stage.expect(0, ['apply', await declare(`${name}-before`, { vm: name, ports: 24, windows: leapDays })]);
+  }
+  const path = await declare('turns', { vm: 'turn-a', ports: 24 });
+  const metadata = { name: 'turn-b', namespace: 'demo' };
+  const spec = { restart: 'allowed', pciePorts: 24, attachments: [] };
+  await writeFile(join(path, 'other.yaml'), stringify({ apiVersion, kind: 'NetworkAttachments', metadata, spec }));
+  const made = parsePlan((await stage.expect(2, ['plan', path, '-o', 'json'])).stdout);
+  const windows = [{ start: '0 2 * * *', duration: '1h', timeZone: 'UTC' }];
+  const plan: Plan = {
+    ...made,
+    settings: { maxInFlight: 1 },
+    targets: made.targets.map((target) =>
+      isPodPlan(target)
+        ? target
+        : {
+            ...target,
+            actions: target.actions.map((action) => (action.kind === 'restart' ? { ...action, windows } : action)),
+          },
+    ),
+  };
+  let asked = 0;
+  const by = withRestart((send) => {
+    asked += 1;
+    return send();
+  });
+  // It is open until the first restart is asked for.
+  const clock = () => new Date(`2026-11-24T0${asked === 0 ? 2 : 3}:30:00Z`);
+  const outcome = await applyPlan(plan, by, applyOptions({ clock }), () => {});
+  assert.deepEqual(
+    outcome.targets.map(({ result }) => result),
+    ['converged', 'staged'],
+  );
+  assert.equal(asked, 1);
+});
+
+test('a migration that began behind the write: it is not restarted', async () => {
+  await newVm('moving');
+  const before = await instance('moving');
+  let asked = 0;
+  const by = new Proxy(
+    withRestart((send) => {
+      asked += 1;
+      return send();
+    }),
+    {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key, target);
+        if (key !== 'jsonPatch') return value;
+        return async (...given: Parameters<Cluster['jsonPatch']>) => {
+          const written = await target.jsonPatch(...given);
+          await stage.cluster.admin.jsonPatch(virtualMachineInstances, 'demo', 'moving', [
+            { op: 'add', path: '/status/migrationState', value: { migrationUid: 'by-hand' } },
+          ]);
+          return written;
+        };
+      },
+    },
+  );
+  const [target] = (await applied('moving', by)).targets;
+  assert.deepEqual([target?.result, target?.actions.at(-1)?.code], ['failed', 'cluster/conflict']);
+  assert.equal(asked, 0);
+  assert.equal(await instance('moving'), before);
 });
 
 test('what KubeVirt does not restart, or would not start again, is refused; the rest is written', async () => {

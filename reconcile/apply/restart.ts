@@ -3,8 +3,10 @@ import { PatchpanelError } from '../errors.ts';
 import type { Cluster, KubeObject } from '../kube/cluster.ts';
 import { apiFailure } from '../kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
+import { projectVmi } from '../live/project.ts';
 import type { Action } from '../plan/model.ts';
 import { fields, items, text } from '../systems/json-shape.ts';
+import { conditionTypes } from '../systems/kubevirt-names.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { isOpen, nextOpening, wallClock } from '../windows/windows.ts';
 import type { Written } from './write.ts';
@@ -26,7 +28,8 @@ export function closedWords({ windows }: Restart, at: Date): string | undefined 
  * hit the new instance; where its answer is lost, the layers tell what came of it.
  *
  * @param uid of the VM that was planned for
- * @throws PatchpanelError `plan/stale` where that VM is gone, `apply/refused` where KubeVirt refuses, `cluster/*` else
+ * @throws PatchpanelError `plan/stale` where that VM is gone, `cluster/conflict` where it migrates or is paused by now,
+ *   `apply/refused` where KubeVirt refuses, `cluster/*` else
  */
 export async function requestRestart(
   cluster: Cluster,
@@ -42,6 +45,10 @@ export async function requestRestart(
     throw new PatchpanelError('plan/stale', `VM ${objectKey(target)} is not the one that was planned for`);
   }
   if (vmi?.metadata.uid !== instance || isEnding(vm, vmi)) return { wrote: false };
+  const busy = busyWith(vmi);
+  if (busy !== undefined) {
+    throw new PatchpanelError('cluster/conflict', `VM ${objectKey(target)} ${busy} by now, so it is not restarted`);
+  }
   const at = Date.now();
   try {
     await cluster.update(virtualMachines, { metadata: { ...target } }, { subresource: 'restart' });
@@ -52,6 +59,14 @@ export async function requestRestart(
     if (!lost && (failure === undefined || failure.status < 500)) throw error;
   }
   return { wrote: true, at };
+}
+
+/** What may have begun since the plan was made, and a restart would end. */
+function busyWith(instance: KubeObject): string | undefined {
+  const { migrating, conditions } = projectVmi(instance);
+  if (migrating) return 'is migrating';
+  const paused = conditions.some(({ type, status }) => type === conditionTypes.paused && status === 'True');
+  return paused ? 'is paused' : undefined;
 }
 
 function isEnding(vm: KubeObject, vmi: KubeObject): boolean {

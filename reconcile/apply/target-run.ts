@@ -126,18 +126,26 @@ class TargetRun<A extends PlanAction> {
     const why = this.#run.whyOver;
     if (why !== undefined) return { reason: why, why: 'interrupted' };
     // A VM that waits for its window holds up no other.
-    const closed = action.kind === 'restart' ? closedWords(action, this.#run.now) : undefined;
-    if (closed !== undefined) return { reason: closed, why: 'waits' };
+    const closed = this.#closed(action);
+    if (closed !== undefined) return closed;
     if (!this.#holdsSlot) {
       if (!(await this.#run.slots.take(this.#run.over)))
         return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
       this.#holdsSlot = true;
+      // The window may have closed over the wait for the slot.
+      const late = this.#closed(action);
+      if (late !== undefined) return late;
     }
     if (!this.#opened) {
       this.#opened = true;
       this.#run.onEvent({ type: 'target-started', target: this.#target });
     }
     return undefined;
+  }
+
+  #closed(action: A): Hindrance | undefined {
+    const reason = action.kind === 'restart' ? closedWords(action, this.#run.now) : undefined;
+    return reason === undefined ? undefined : { reason, why: 'waits' };
   }
 
   async #predecessor(id: string): Promise<Hindrance | undefined> {
