@@ -4,7 +4,7 @@ import { podQueryKey } from '../desired/model.ts';
 import type { LiveState } from '../live/model.ts';
 import type { LiveTargetPod, OwnedInterface } from '../live/pod-model.ts';
 import { bridgeName, nicAlias, tapName } from '../systems/kubevirt-names.ts';
-import type { DomainNic } from '../systems/libvirt-domain.ts';
+import { type DomainNic, plainModel } from '../systems/libvirt-domain.ts';
 import { normaliseMac } from '../systems/mac.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import { nonDefaultEntries } from '../systems/multus-status.ts';
@@ -189,7 +189,7 @@ function nicDifferences(wanted: DesiredElement, nic: DomainNic): readonly FieldD
   const found: FieldDifference[] = [];
   if (wanted.mac !== undefined && nic.mac !== wanted.mac) found.push(['mac', wanted.mac, nic.mac ?? null]);
   const model = wanted.model ?? 'virtio';
-  if (nic.model !== undefined && nic.model !== model) found.push(['model', model, nic.model]);
+  if (nic.model !== undefined && plainModel(nic.model) !== model) found.push(['model', model, nic.model]);
   if (nic.linkState !== wanted.state) found.push(['state', wanted.state, nic.linkState]);
   return found;
 }

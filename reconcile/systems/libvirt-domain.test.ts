@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PatchpanelError } from '../errors.ts';
-import { parseDomain } from './libvirt-domain.ts';
+import { parseDomain, plainModel } from './libvirt-domain.ts';
 
 const kubevirt = readFileSync(new URL('fixtures/domain-kubevirt.xml', import.meta.url), 'utf8');
 
@@ -120,4 +120,9 @@ test('a live domain with any stretch cut out gives a domain or a typed error', (
     }),
     { numRuns: 100 },
   );
+});
+
+test('the variants of virtio are one model', () => {
+  const found = ['virtio', 'virtio-non-transitional', 'virtio-transitional', 'virtio-net', 'e1000e'].map(plainModel);
+  assert.deepEqual(found, ['virtio', 'virtio', 'virtio', 'virtio-net', 'e1000e']);
 });

@@ -162,6 +162,11 @@ function decimal(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
+/** A model as it is declared: `virtio` has variants in a domain, of which KubeVirt's default is one. */
+export function plainModel(model: string): string {
+  return model.replace(/^virtio-(?:non-)?transitional$/, 'virtio');
+}
+
 /** Leaves undefined keys out, as exact optional properties want it. */
 function optional<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const kept: { [K in keyof T]?: Exclude<T[K], undefined> } = { ...(values as object) };
