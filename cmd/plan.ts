@@ -1,8 +1,10 @@
 /** `patchpanel plan`: what an apply would do, and what stands in its way. */
 import type { Command } from 'commander';
-import { type ExitCode, exitCodes } from '../reconcile/errors.ts';
+import { type DryRun, dryRunPlan } from '../reconcile/apply/dry-run.ts';
+import { type ExitCode, exitCodes, PatchpanelError } from '../reconcile/errors.ts';
 import type { Plan } from '../reconcile/plan/model.ts';
 import { planToJson } from '../reconcile/plan/plan-json.ts';
+import { dryRunText } from '../reconcile/report/dry-run-text.ts';
 import { planMarkdown } from '../reconcile/report/plan-markdown.ts';
 import { planText } from '../reconcile/report/plan-text.ts';
 import { load, plan } from '../reconcile/run.ts';
@@ -13,6 +15,7 @@ import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceH
 import { makeProgress, outputStyle, print } from './terminal.ts';
 
 interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags {
+  readonly serverDryRun?: boolean;
   readonly output: 'text' | 'json' | 'markdown';
 }
 
@@ -25,6 +28,10 @@ export function addPlan(program: Command, exit: Exit): void {
     )
     .argument('[source]', sourceHelp, '.');
   addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json', 'markdown']))
+    .option(
+      '--server-dry-run',
+      'send the patches of VMs to the server as a dry run, and show what it would change or refuse; text output only',
+    )
     .addHelpText(
       'after',
       `
@@ -37,19 +44,30 @@ Examples:
 `,
     )
     .action(async (source: string, flags: PlanFlags) => {
-      const made = await makePlanFrom(source, flags);
+      if (flags.serverDryRun === true && flags.output !== 'text')
+        throw new PatchpanelError('cli/usage', '--server-dry-run goes with -o text alone');
+      const { made, runs } = await makePlanFrom(source, flags);
       await print(formatPlan(made, flags.output));
-      exit.code = planExitCode(made);
+      if (runs !== undefined) await print(dryRunText(runs, outputStyle()));
+      const refused = runs?.some((run) => run.refused !== undefined) ?? false;
+      exit.code = refused ? exitCodes.blocked : planExitCode(made);
     });
 }
 
+interface Planned {
+  readonly made: Plan;
+  /** Of a server dry run. */
+  readonly runs?: readonly DryRun[];
+}
+
 /** Renders, reads and plans, with progress on standard error. */
-async function makePlanFrom(source: string, flags: PlanFlags): Promise<Plan> {
+async function makePlanFrom(source: string, flags: PlanFlags): Promise<Planned> {
   const progress = makeProgress(flags.logFormat);
   const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
   const cluster = await openCluster(flags);
   try {
-    return await plan(desired, cluster, flags.domainXml, progress.onEvent);
+    const made = await plan(desired, cluster, flags.domainXml, progress.onEvent);
+    return flags.serverDryRun === true ? { made, runs: await dryRunPlan(made, cluster) } : { made };
   } finally {
     progress.close();
     await cluster.close();

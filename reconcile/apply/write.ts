@@ -115,7 +115,8 @@ function isRace(error: unknown): boolean {
   return failure.status === 409 || (failure.status === 422 && failure.message === unfitPatch);
 }
 
-function refusal(error: unknown): unknown {
+/** An error as apply tells it: `apply/refused` where the server refuses the change itself. */
+export function refusal(error: unknown): unknown {
   const failure = apiFailure(error);
   if (failure === undefined) return error;
   // Policies refuse with any status, and KubeVirt's own webhooks with 422.
