@@ -16,7 +16,7 @@ import {
   type RunRecord,
 } from '../reconcile/runs/record.ts';
 import { updateRecord } from '../reconcile/runs/record-store.ts';
-import type { ObjectName } from '../reconcile/vocabulary.ts';
+import { type ObjectName, objectKey } from '../reconcile/vocabulary.ts';
 
 export interface Channels {
   readonly record?: ObjectName;
@@ -88,17 +88,25 @@ export class Aftermath {
     });
   }
 
-  /** The run ended before it had a plan, or without carrying it out. A run that another one held off is no news. */
-  async failed(cluster: Cluster, error: unknown): Promise<void> {
+  /**
+   * The run ended before it had a plan, or without carrying it out. A run that another one held off, or that was stopped,
+   * is no news.
+   * @param commit that was fetched, if so
+   */
+  async failed(cluster: Cluster, error: unknown, commit: string | undefined): Promise<void> {
     if (!isExpected(error)) return;
     const facts = { ...this.#facts, ended: new Date() };
     const first = firstOf(error);
-    const isLocked = first.code === 'run/locked';
+    const isQuiet = first.code === 'run/locked' || first.code === 'apply/interrupted';
     const fault = { code: first.code, message: first.message };
-    const recorded = isLocked ? undefined : await this.#record(cluster, (before) => afterError(before, facts, fault));
+    // Where the cluster does not answer, asking it once more only takes time.
+    const recorded =
+      isQuiet || first.code === 'cluster/unreachable'
+        ? undefined
+        : await this.#record(cluster, (before) => afterError(before, facts, fault, commit));
     await this.#tell({
       ...facts,
-      ...(recorded?.record === undefined ? {} : known(recorded.record)),
+      ...(commit === undefined ? {} : { commit }),
       outcome: 'error',
       exitCode: exitCodeOf(error),
       changed: 0,
@@ -106,7 +114,7 @@ export class Aftermath {
       error: fault,
       troubled: [],
       skipped: false,
-      isNews: !isLocked && (recorded?.isNews ?? true),
+      isNews: !isQuiet && (recorded?.isNews ?? true),
     });
   }
 
@@ -119,6 +127,9 @@ export class Aftermath {
     if (place === undefined) return undefined;
     try {
       const { before, after } = await updateRecord(cluster, place, change);
+      if (before !== undefined && before.source !== this.#facts.source) {
+        this.#warn(`the record ${objectKey(place)} was that of ${before.source}: give each repository its own`);
+      }
       return { isNews: after !== undefined && after.runs[0]?.id === this.#facts.id, record: after ?? before };
     } catch (error) {
       this.#warn(`the record could not be written: ${error instanceof Error ? error.message : String(error)}`);
@@ -133,9 +144,9 @@ export class Aftermath {
     const requests = pushgateway === undefined ? [] : [push(pushgateway, source, metrics)];
     if (isNews && notifyUrl !== undefined) requests.push(webhook(notifyUrl, ending));
     const [, sha] = /@sha1:([0-9a-f]+)$/.exec(commit ?? '') ?? [];
-    const [repository = ''] = source.split(' ');
-    if (isNews && host !== undefined && sha !== undefined && URL.canParse(repository)) {
-      requests.push(commitStatus(host, repository, sha, ending));
+    if (isNews && host !== undefined && sha !== undefined) {
+      const status = commitStatus(host, sha, ending);
+      if (status !== undefined) requests.push(status);
     }
     const failures = await Promise.all([
       metricsFile === undefined ? undefined : writeWhole(metricsFile, metrics),

@@ -98,7 +98,7 @@ async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
     return code;
   } catch (error) {
     progress.close();
-    await aftermath.failed(cluster, error);
+    await aftermath.failed(cluster, error, job.commit);
     throw error;
   } finally {
     progress.close();
@@ -115,6 +115,8 @@ interface ApplyJob {
   readonly facts: Omit<RunFacts, 'ended'>;
   /** Keys of all declared targets, once they are known. */
   declared?: ReadonlySet<string>;
+  /** What is looked at, once it is known. */
+  commit?: string;
 }
 
 function applyJob(source: string, flags: ApplyFlags): ApplyJob {
@@ -221,7 +223,10 @@ async function freshPlan(
   signal: AbortSignal,
 ): Promise<Plan> {
   const source = job.desired ?? desiredSource(job.source, flags);
-  const desired = await load(source, loadOptions(flags, signal), progress.onEvent);
+  const desired = await load(source, loadOptions(flags, signal), (event) => {
+    if (event.type === 'fetched') job.commit = event.commit;
+    progress.onEvent(event);
+  });
   job.declared = new Set(desired.targets.map(({ target }) => recordKey(target)));
   const made = await plan(desired, cluster, flags.domainXml, progress.onEvent);
   progress.close();

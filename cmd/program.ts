@@ -9,7 +9,7 @@ import { addDemo } from './demo.ts';
 import { addInspect } from './inspect-verbs.ts';
 import { addPlan } from './plan.ts';
 import { addRender } from './render.ts';
-import { runId } from './run-id.ts';
+import { runFields } from './run-id.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
 import { messageStyle } from './terminal.ts';
@@ -81,7 +81,7 @@ function report(error: unknown, argv: readonly string[]): number {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.badInput;
   }
   const known = knownError(error, argv);
-  process.stderr.write(wantsJson(argv) ? errorLines(known, new Date(), runId) : errorText(known, messageStyle()));
+  process.stderr.write(wantsJson(argv) ? errorLines(known, new Date(), runFields()) : errorText(known, messageStyle()));
   return exitCodeOf(known);
 }
 

@@ -4,7 +4,7 @@ import process from 'node:process';
 import { PatchpanelError } from '../reconcile/errors.ts';
 import { jsonProgress, liveProgress, type Progress, plainProgress } from '../reconcile/report/progress.ts';
 import { makeStyle, type Style, wantsColour } from '../reconcile/report/style.ts';
-import { runId } from './run-id.ts';
+import { noteCommit, runFields } from './run-id.ts';
 
 export type LogFormat = 'text' | 'json';
 
@@ -21,7 +21,7 @@ export function messageStyle(): Style {
 /** Progress on standard error, so that standard output holds the result alone. */
 export function makeProgress(format: LogFormat): Progress {
   const stream = { write: (text: string) => void process.stderr.write(text), columns: process.stderr.columns };
-  if (format === 'json') return jsonProgress(stream, () => new Date(), runId);
+  if (format === 'json') return jsonProgress(stream, () => new Date(), runFields, noteCommit);
   const now = (): number => performance.now();
   return process.stderr.isTTY ? liveProgress(stream, messageStyle(), now) : plainProgress(stream, messageStyle(), now);
 }

@@ -37,7 +37,11 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
   // A URL may hold a password, which no log may show.
   const shown = source.kind === 'git' ? `${parseGitUrl(source.url).url} at ${source.ref}` : source.path;
   onEvent({ type: 'rendering', source: shown });
-  const desired = await loadDesired(source, options);
+  const desired = await loadDesired(source, options, (event) => {
+    if (event.kind === 'fetched' && source.kind === 'git') {
+      onEvent({ type: 'fetched', commit: `${source.ref ?? 'HEAD'}@sha1:${event.commit}` });
+    }
+  });
   onEvent({
     type: 'rendered',
     targets: desired.targets.length,

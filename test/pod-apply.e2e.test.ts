@@ -1,10 +1,12 @@
 /** The pod path on the sandbox, whose Multus has the warts of the real one. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { revision } from '../reconcile/desired/revision.ts';
 import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
 import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
 import { networkStatusAnnotation } from '../reconcile/systems/multus-status.ts';
+import { appliedCommitAnnotation } from '../reconcile/systems/patchpanel.ts';
 import { nad, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results } from './apply-support.ts';
 import { PodScenario } from './pod-stage.ts';
@@ -43,6 +45,8 @@ test('plugged one write each, unplugged in one; what is not ours stays as it was
     'pp-red plain/vlan10',
   ]);
   assert.deepEqual(await it.owned('router'), ['blue', 'red']);
+  const { annotations } = (await it.read('router')).metadata;
+  assert.equal(annotations?.[appliedCommitAnnotation], revision(it.plan(pod, [], []).source));
   const written = JSON.parse((await it.networks('router')) ?? '') as readonly object[];
   assert.deepEqual(written[0], { name: 'vlan30', interface: 'net1', x: 1.5 });
   assert.deepEqual(written[2], {

@@ -1,5 +1,7 @@
 /** Runs of one repository and the lock that keeps them apart, through the command line. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { leases } from '../reconcile/kube/resources.ts';
 import { fields } from '../reconcile/systems/json-shape.ts';
@@ -68,6 +70,26 @@ test('a run that has nothing to do takes no lock, and asks for none', async () =
   );
   await stage.expect(0, ['apply', folder, '--record', 'demo/nothing']);
   assert.deepEqual(stage.writes(), []);
+});
+
+test('a saved plan is checked again under the lock; a run that is refused gives it back', async () => {
+  await stage.expect(0, ['apply', await stage.desired('none', { 'web-1': [] })]);
+  const planned = await stage.expect(2, ['plan', await stage.desired('saved', { 'web-1': ['green'] }), '-o', 'json']);
+  const file = join(stage.folder, 'plan.json');
+  await writeFile(file, planned.stdout);
+  const { admin } = stage.cluster;
+  const renewTime = '2100-01-01T00:00:00.000000Z';
+  const spec = { holderIdentity: 'other/run', leaseDurationSeconds: 60, acquireTime: renewTime, renewTime };
+  await admin.create(leases, { metadata: { namespace: 'demo', name: 'saved' }, spec });
+  const run = stage.begin(['apply', file, '--record', 'demo/saved', '--lock-timeout', '60']);
+  await run.saw('waiting for it');
+  await stage.expect(0, ['apply', await stage.desired('meanwhile', { 'web-1': ['backup'] })]);
+  await admin.mergePatch(leases, 'demo', 'saved', { spec: { holderIdentity: '' } });
+  const { code, stderr } = await run.result;
+  assert.equal(code, 7, stderr);
+  assert.match(stderr, /plan\/stale/);
+  const after = await lease('saved');
+  assert.deepEqual([after.holderIdentity, after.leaseTransitions], ['', 1]);
 });
 
 test('the lock of a run that was killed is free when its time is up', async () => {

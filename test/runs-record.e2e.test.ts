@@ -278,6 +278,37 @@ test('metrics go to a file and a Pushgateway, news to a webhook and the commit, 
   );
 });
 
+test('a commit that can not be rendered gets its status, and not the one before it', async () => {
+  const folder = join(stage.folder, 'hooked.git');
+  await writeFiles(folder, { 'broken.yaml': 'kind: [' });
+  const commit = await commitAll(folder, 'broken');
+  const env = { PATCHPANEL_STATUS_TOKEN: secretToken };
+  const args = [
+    'apply',
+    `${git.url}/hooked.git`,
+    '--record',
+    'demo/hooked',
+    '--if-changed',
+    '--log-format',
+    'json',
+  ].concat(['--commit-status', 'gitlab', '--commit-status-api', hubUrl]);
+  const { stderr } = await stage.expect(3, args, { env });
+  const lines: Record<string, unknown>[] = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.slice(-2).map((line) => [line.type, line.commit, line.run]),
+    ['fetched', 'error'].map((type) => [type, `HEAD@sha1:${commit}`, lines[0]?.run]),
+  );
+  await stage.expect(3, args, { env });
+  assert.deepEqual(
+    received.map(({ path, body }) => [path, JSON.parse(body).state]),
+    [[`/projects/hooked/statuses/${commit}`, 'failed']],
+  );
+  assert.equal((await recordOf('hooked')).commit, `HEAD@sha1:${commit}`);
+});
+
 test('who can not be told is warned of, and changes no exit code', async () => {
   const folder = await stage.desired('deaf', { 'web-1': ['red'] });
   answer = 500;

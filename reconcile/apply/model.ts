@@ -54,6 +54,8 @@ export interface Outcome {
 /** Progress, for a terminal, a plain log or JSON lines. */
 export type RunEvent =
   | { readonly type: 'rendering'; readonly source: string }
+  /** A commit was fetched, and is rendered now. */
+  | { readonly type: 'fetched'; readonly commit: string }
   | {
       readonly type: 'rendered';
       readonly targets: number;

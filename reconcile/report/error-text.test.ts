@@ -39,7 +39,7 @@ test('of very many failures the first are shown and the others counted', () => {
 
 test('a JSON log has a line for each failure', () => {
   const one = new PatchpanelError('source/empty', 'nothing here', { remedy: 'Commit something.' });
-  const lines = errorLines(new PatchpanelErrors([one, one]), new Date(0), 'run-1').split('\n');
+  const lines = errorLines(new PatchpanelErrors([one, one]), new Date(0), { run: 'run-1' }).split('\n');
   assert.equal(lines.length, 3);
   assert.deepEqual(JSON.parse(lines[0] ?? ''), {
     time: '1970-01-01T00:00:00.000Z',

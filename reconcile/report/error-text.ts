@@ -52,8 +52,8 @@ export function errorJson(error: PatchpanelError | PatchpanelErrors): { readonly
 }
 
 /** The same as lines of a JSON log: one for each failure. */
-export function errorLines(error: PatchpanelError | PatchpanelErrors, now: Date, run: string): string {
-  const head = { time: now.toISOString(), level: 'error', run, type: 'error' };
+export function errorLines(error: PatchpanelError | PatchpanelErrors, now: Date, run: object): string {
+  const head = { time: now.toISOString(), level: 'error', ...run, type: 'error' };
   return errorJson(error)
     .errors.map((each) => `${JSON.stringify({ ...head, ...each })}\n`)
     .join('');

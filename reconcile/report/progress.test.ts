@@ -78,7 +78,15 @@ test('a terminal shows waits below the log and takes them away', () => {
 
 test('JSON lines carry the commit from where it is known on', () => {
   const texts: string[] = [];
-  const progress = jsonProgress({ write: (text) => void texts.push(text) }, () => new Date(0), 'run-1');
+  let commit: string | undefined;
+  const progress = jsonProgress(
+    { write: (text) => void texts.push(text) },
+    () => new Date(0),
+    () => ({ run: 'run-1', commit }),
+    (known) => {
+      commit = known;
+    },
+  );
   progress.onEvent({ type: 'rendering', source: '.' });
   progress.onEvent({ type: 'plan-read', commit: 'main@sha1:1d0c' });
   progress.onEvent({ type: 'action-started', target, action: unplug });
@@ -89,7 +97,14 @@ test('JSON lines carry the commit from where it is known on', () => {
 });
 
 test('JSON lines carry time, level, run, VM and action', () => {
-  const lines = written((stream) => jsonProgress(stream, () => new Date(0), 'run-1'))
+  const lines = written((stream) =>
+    jsonProgress(
+      stream,
+      () => new Date(0),
+      () => ({ run: 'run-1' }),
+      () => {},
+    ),
+  )
     .trim()
     .split('\n')
     .map((line): unknown => JSON.parse(line));

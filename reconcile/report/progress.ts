@@ -72,6 +72,7 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return style.dim(`reading ${printable(event.server)}`);
     case 'observed':
       return style.dim(`read ${fleetWords(event.vms, event.pods)} in ${duration(event.milliseconds)}`);
+    case 'fetched':
     case 'plan-read':
     case 'target-started':
     case 'action-started':
@@ -126,13 +127,21 @@ export function plainProgress(stream: ProgressStream, style: Style, now: () => n
   };
 }
 
-/** One JSON object a line, with the id of the run and, once it is known, the commit; `clock` gives the time of each. */
-export function jsonProgress(stream: ProgressStream, clock: () => Date, run: string): Progress {
-  let known: { readonly commit?: string } = {};
+/**
+ * One JSON object a line; `clock` gives the time of each.
+ * @param fields what each line tells of the run
+ * @param onCommit is told the commit, once it is known
+ */
+export function jsonProgress(
+  stream: ProgressStream,
+  clock: () => Date,
+  fields: () => object,
+  onCommit: (commit: string) => void,
+): Progress {
   return {
     onEvent(event) {
-      if ('commit' in event) known = { commit: event.commit };
-      const head = { time: clock().toISOString(), level: level(event), run, ...known };
+      if ('commit' in event) onCommit(event.commit);
+      const head = { time: clock().toISOString(), level: level(event), ...fields() };
       stream.write(`${JSON.stringify({ ...head, ...flat(event) })}\n`);
     },
     close() {},

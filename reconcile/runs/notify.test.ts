@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commitStatus, type News, webhook } from './notify.ts';
+import { commitStatus, type News, type StatusHost, webhook } from './notify.ts';
 
 const news: News = {
   id: 'run-1',
@@ -19,6 +19,14 @@ const news: News = {
 
 const token = 'not-a-real-token';
 
+function needStatus(host: StatusHost, told: News) {
+  return commitStatus(host, '1d0c', told) ?? assert.fail('no status');
+}
+
+test('a folder has no commit to set a status of', () => {
+  assert.equal(commitStatus({ kind: 'github', token }, '1d0c', { ...news, source: './vms' }), undefined);
+});
+
 test('GitHub and GitLab are asked where the host of the repository has them', () => {
   const cases = [
     ['github', 'https://github.com/net/vms.git', 'https://api.github.com/repos/net/vms/statuses/1d0c', 'failure'],
@@ -36,18 +44,19 @@ test('GitHub and GitLab are asked where the host of the repository has them', ()
     ],
   ] as const;
   for (const [kind, repository, url, state] of cases) {
-    const request = commitStatus({ kind, token }, repository, '1d0c', news);
+    const request = needStatus({ kind, token }, { ...news, source: `${repository} prod/vms` });
     assert.equal(request.url, url);
     assert.equal(request.headers.authorization, `Bearer ${token}`);
     const body = JSON.parse(request.body);
     assert.equal(body.state, state);
+    assert.equal(body.context ?? body.name, 'patchpanel/prod/vms');
     assert.equal(body.description, 'partly-failed: 2 changed, 1 blocked, 1 failed, 7 of 9 in sync');
   }
 });
 
 test('what hosts of git show is short, and in one line', () => {
   const error = { code: 'yaml/syntax', message: `line one\nline two ${'x'.repeat(500)}` };
-  const { body } = commitStatus({ kind: 'github', token }, news.source, '1d0c', { ...news, outcome: 'error', error });
+  const { body } = needStatus({ kind: 'github', token }, { ...news, outcome: 'error', error });
   const { description, state } = JSON.parse(body);
   assert.equal(state, 'error');
   assert.ok(description.length <= 140);

@@ -68,9 +68,16 @@ export interface StatusHost {
   readonly api?: string;
 }
 
-/** The status of a commit at its git host. @param repository URL of the repository, without user info */
-export function commitStatus(host: StatusHost, repository: string, commit: string, news: News): Delivery {
+/**
+ * The status of a commit at its git host. Folders of one repository have a status each.
+ * @param commit full id
+ * @returns undefined where the source is no URL
+ */
+export function commitStatus(host: StatusHost, commit: string, news: News): Delivery | undefined {
+  const [repository = '', ...folder] = news.source.split(' ');
+  if (!URL.canParse(repository)) return undefined;
   const { origin, hostname, pathname } = new URL(repository);
+  const context = ['patchpanel', ...folder].join('/');
   const path = pathname.replace(/^\/+/, '').replace(/\.git$/, '');
   const description = oneLine(newsLine(news), 140);
   const common = { what: 'the commit status', method: 'POST' } as const;
@@ -78,7 +85,7 @@ export function commitStatus(host: StatusHost, repository: string, commit: strin
   switch (host.kind) {
     case 'github': {
       const api = host.api ?? (hostname === 'github.com' ? 'https://api.github.com' : `${origin}/api/v3`);
-      const body = { state: githubState(news.outcome), context: 'patchpanel', description };
+      const body = { state: githubState(news.outcome), context, description };
       return {
         ...common,
         url: `${api.replace(/\/+$/, '')}/repos/${path}/statuses/${commit}`,
@@ -88,7 +95,7 @@ export function commitStatus(host: StatusHost, repository: string, commit: strin
     }
     case 'gitlab': {
       const api = host.api ?? `${origin}/api/v4`;
-      const body = { state: gitlabState(news.outcome), name: 'patchpanel', description };
+      const body = { state: gitlabState(news.outcome), name: context, description };
       return {
         ...common,
         url: `${api.replace(/\/+$/, '')}/projects/${encodeURIComponent(path)}/statuses/${commit}`,

@@ -164,17 +164,27 @@ export function afterRun(before: RunRecord | undefined, facts: RunFacts, end: Ru
   return { ...next, runs: [run, ...(before?.runs ?? [])].slice(0, keptRuns) };
 }
 
-/** The record after a run that ended with an error before it had a plan; undefined where it did so before. */
+/**
+ * The record after a run that ended with an error; undefined where the one before did so too.
+ * @param commit that was fetched, if so
+ */
 export function afterError(
   before: RunRecord | undefined,
   facts: RunFacts,
   error: { readonly code: string; readonly message: string },
+  commit = before?.commit,
 ): RunRecord | undefined {
   const fault = { code: error.code, message: oneLine(error.message, maxReasonBytes) };
-  if (before?.outcome === 'error' && before.source === facts.source && sameJson(before.error, fault)) return undefined;
+  const asBefore =
+    before?.outcome === 'error' &&
+    before.source === facts.source &&
+    sameJson(before.error, fault) &&
+    idOf(before.commit) === idOf(commit);
+  if (asBefore) return undefined;
   const nothing = { targets: 0, inSync: 0, staged: 0, blocked: 0, failed: 0, interrupted: 0 };
   const run = {
     ...headOf(facts),
+    ...(commit === undefined ? {} : { commit }),
     outcome: 'error',
     changed: 0,
     failed: 0,
@@ -185,7 +195,7 @@ export function afterError(
   return {
     version: recordVersion,
     source: facts.source,
-    ...(before?.commit === undefined ? {} : { commit: before.commit }),
+    ...(commit === undefined ? {} : { commit }),
     inputs: facts.inputs,
     ...checkOf(before),
     outcome: 'error',
