@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { exitCodes } from '../reconcile/errors.ts';
 import { traceJson, traceText } from '../reconcile/report/trace-text.ts';
-import { load, trace } from '../reconcile/run.ts';
+import { load, trace, tracePod } from '../reconcile/run.ts';
 import { addClusterOptions, type ClusterFlags, objectName, openCluster } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
@@ -16,13 +16,13 @@ interface TraceFlags extends SourceFlags, ClusterFlags, LogFlags {
 export function addTrace(program: Command, exit: Exit): void {
   const command = program
     .command('trace')
-    .summary('show where a NIC of a VM hangs, and why')
+    .summary('show where a NIC of a VM or pod hangs, and why')
     .description(
-      'Shows every layer of every NIC of a VM, the first that lags, since when, what the systems say about it, and the way out. ' +
-        'Held against a desired state where one is given, else against the VM itself. Writes nothing.',
+      'Shows every layer of every NIC of a VM or pod, the first that lags, since when, what the systems say about it, and the way out. ' +
+        'Held against a desired state where one is given, else against what the VM or pod itself asks for. Writes nothing.',
     )
-    .argument('<vm>', 'VM by name, or namespace/name')
-    .argument('[source]', `${sourceHelp}, to hold the VM against`);
+    .argument('<target>', 'VM by name, or namespace/name; a pod as pod/name, or pod/namespace/name')
+    .argument('[source]', `${sourceHelp}, to hold it against`);
   addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))
     .addHelpText(
       'after',
@@ -33,9 +33,10 @@ Examples:
   patchpanel trace db-0 -n prod
   patchpanel trace prod/db-0 https://git.example.com/net/vms.git --ref main
   patchpanel trace prod/db-0 network/vms -o json
+  patchpanel trace pod/router-0 -n prod network
 `,
     )
-    .action(async (vm: string, source: string | undefined, flags: TraceFlags) => {
+    .action(async (name: string, source: string | undefined, flags: TraceFlags) => {
       const progress = makeProgress(flags.logFormat);
       const desired =
         source === undefined
@@ -43,8 +44,10 @@ Examples:
           : await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
       const cluster = await openCluster(flags);
       try {
-        const target = objectName(vm, flags.namespace ?? 'default');
-        const traced = await trace(target, desired, cluster, flags.domainXml, progress.onEvent);
+        const isPod = name.startsWith('pod/');
+        const target = objectName(isPod ? name.slice('pod/'.length) : name, flags.namespace ?? 'default');
+        const look = isPod ? tracePod : trace;
+        const traced = await look(target, desired, cluster, flags.domainXml, progress.onEvent);
         progress.close();
         await print(flags.output === 'json' ? traceJson(traced) : traceText(traced, outputStyle()));
         exit.code = traced.agrees ? exitCodes.ok : exitCodes.changesPending;

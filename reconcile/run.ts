@@ -10,6 +10,7 @@ import { type DesiredSource, type LoadOptions, loadDesired } from './desired/loa
 import { type DesiredState, podQueryKey } from './desired/model.ts';
 import { revision } from './desired/revision.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
+import { diffPods } from './diff/pods.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
@@ -26,8 +27,9 @@ import type { LockOptions } from './runs/lock.ts';
 import { isFresh, type RunFacts, type RunRecord } from './runs/record.ts';
 import { readRecord } from './runs/record-store.ts';
 import { fields } from './systems/json-shape.ts';
-import { readEvidence, readVm } from './trace/evidence.ts';
+import { readEvidence, readPodEvidence, readVm } from './trace/evidence.ts';
 import type { Trace } from './trace/model.ts';
+import { makePodTrace, podSubjectOf } from './trace/pod-trace.ts';
 import { subjectOf } from './trace/subject.ts';
 import { makeTrace } from './trace/trace.ts';
 import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
@@ -283,4 +285,53 @@ export async function trace(
   const [planned] = makePlan([diff], state, live).targets;
   onEvent({ type: 'observed', vms: 1, milliseconds: performance.now() - started });
   return makeTrace({ subject, diff, plan: planned, live, evidence, desired, declared });
+}
+
+/**
+ * The same for a plain pod, which is held against its annotation where no desired state names or selects it.
+ * @throws PatchpanelError `cluster/not-found` where there is no such pod
+ */
+export async function tracePod(
+  target: ObjectName,
+  desired: DesiredState | undefined,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<Trace> {
+  onEvent({ type: 'observing', server: cluster.server });
+  const started = performance.now();
+  const evidence = await readPodEvidence(cluster, target);
+  const key = objectKey(target);
+  const candidates = (desired?.pods ?? []).filter(({ query }) => query.namespace === target.namespace);
+  const networks = candidates.flatMap(({ attachments }) => attachments.map(({ network }) => network));
+  const wishes = candidates.map(({ query, domain }) => ({
+    key: podQueryKey(query),
+    ...query,
+    ...(domain === undefined ? {} : { domain }),
+  }));
+  const byName = wishes.some((wish) => wish.key === key) ? [] : [{ key, ...target }];
+  const seen = await observe(cluster, { targets: [], networks, pods: [...wishes, ...byName] }, { domainXml });
+  const found = seen.pods?.byQuery.get(key)?.[0];
+  if (evidence === undefined || found === undefined) throw new PatchpanelError('cluster/not-found', `no pod ${key}`);
+  const declared = candidates.find(({ query }) =>
+    'name' in query
+      ? query.name === target.name
+      : seen.pods?.byQuery.get(podQueryKey(query))?.some(({ uid }) => uid === found.uid),
+  );
+  const reading = declared === undefined ? undefined : seen.pods?.byQuery.get(podQueryKey(declared.query));
+  const pod = reading?.find(({ uid }) => uid === found.uid) ?? found;
+  const subject = podSubjectOf(pod, declared, desired !== undefined);
+  const live = seen.pods === undefined ? seen : { ...seen, pods: { ...seen.pods, byQuery: new Map([[key, [pod]]]) } };
+  const state: DesiredState = {
+    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
+    settings: desired?.settings ?? { maxInFlight: 1, restart: 'never' },
+    targets: [],
+    pods: [subject.desired],
+    files: 0,
+  };
+  const [diff] = diffPods([subject.desired], live);
+  if (diff?.pod === undefined) throw new Error('the subject of a trace has a difference of its own');
+  const planned = makePlan([], state, live).targets.find(isPodPlan);
+  onEvent({ type: 'observed', vms: 0, pods: 1, milliseconds: performance.now() - started });
+  return makePodTrace({ subject, diff, plan: planned, live, evidence, desired, declared: declared !== undefined });
 }

@@ -25,15 +25,16 @@ export function traceText(trace: Trace, style: Style): string {
 
 function headLines(trace: Trace, style: Style): readonly string[] {
   const { target, node, pod, source, declared, cluster } = trace;
+  const own = target.kind === 'Pod' ? 'annotation' : 'template';
   const place = node === undefined ? '' : ` on ${node}`;
   const held =
     source === undefined
-      ? 'held against its own template; give a desired state to compare it with that'
+      ? `held against its own ${own}; give a desired state to compare it with that`
       : declared === true
         ? `held against ${shortRevision(source)}`
-        : `${shortRevision(source)} does not declare it, so it is held against its own template`;
+        : `${shortRevision(source)} does not declare it, so it is held against its own ${own}`;
   return [
-    `${style.bold(objectKey(target))}  ${runStateWords[trace.runState]}${place}${pod === undefined ? '' : style.dim(`  pod ${pod}`)}`,
+    `${target.kind === 'Pod' ? 'pod ' : ''}${style.bold(objectKey(target))}  ${runStateWords[trace.runState]}${place}${pod === undefined ? '' : style.dim(`  pod ${pod}`)}`,
     style.dim(
       `${cluster.server}  KubeVirt ${cluster.kubevirtVersion ?? 'of unknown version'}, plugs ${cluster.delivery === 'in-place' ? 'in place' : 'by migration'}`,
     ),

@@ -57,6 +57,20 @@ export async function readEvidence(
   };
 }
 
+/** The same of a plain pod; undefined where there is none. */
+export async function readPodEvidence(cluster: Cluster, target: ObjectName): Promise<Evidence | undefined> {
+  const pod = await readOne(cluster, pods, target);
+  if (pod === undefined) return undefined;
+  const gaps: string[] = [];
+  const node = fields(pod.spec).nodeName;
+  const [happened, controller] = await Promise.all([
+    readEvents(cluster, target.namespace, [target.name], gaps),
+    readControllerSight(cluster, typeof node === 'string' ? node : undefined, gaps),
+  ]);
+  const about = happened.filter((event) => event.about === `Pod ${target.name}`);
+  return { pods: [pod], events: about, controller, gaps };
+}
+
 async function readOne(
   cluster: Cluster,
   resource: Resource,

@@ -1,6 +1,7 @@
-/** Why a NIC is not where it should be: one VM, every NIC, every layer. */
+/** Why a NIC is not where it should be: one VM or pod, every NIC, every layer. */
 import type { SourceIdentity } from '../desired/model.ts';
 import type { AttachmentState, Difference } from '../diff/model.ts';
+import type { PodAttachmentDiff } from '../diff/pods.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery } from '../live/model.ts';
 import type { Blocker, PlanPorts, RunState } from '../plan/model.ts';
@@ -65,7 +66,7 @@ export interface Lag {
 export interface NicTrace {
   readonly name: string;
   readonly role: NicRole;
-  readonly state: AttachmentState;
+  readonly state: AttachmentState | PodAttachmentDiff['state'];
   /** Where it is declared. */
   readonly position?: Position;
   readonly network?: ObjectName;
@@ -87,7 +88,7 @@ export interface ControllerSight {
 
 export interface Trace {
   readonly version: typeof traceVersion;
-  readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
+  readonly target: { readonly kind: 'VirtualMachine' | 'Pod' } & ObjectName;
   readonly source?: SourceIdentity;
   /** The desired state has an object for the VM; undefined where none was given. */
   readonly declared?: boolean;

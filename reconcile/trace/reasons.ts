@@ -1,8 +1,7 @@
 /** What the systems say that bears on a layer that lags: conditions, events, the controller, the network, ports. Pure. */
-import { interfaceName, withNicNames } from '../apply/layers.ts';
 import { type Occurrence, occurrenceText } from '../apply/reasons.ts';
 import type { KubeObject } from '../kube/cluster.ts';
-import type { LiveState, LiveVm } from '../live/model.ts';
+import type { LiveState } from '../live/model.ts';
 import type { PlanPorts } from '../plan/model.ts';
 import { text } from '../systems/json-shape.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
@@ -16,31 +15,40 @@ const eventsShown = 6;
 /** Normal events of the dynamic-networks controller that tell of a NIC. */
 const tellingReasons: ReadonlySet<string> = new Set(['AddedInterface', 'RemovedInterface']);
 
-export function reasonsFor(
-  layer: Layer,
-  name: string,
-  network: ObjectName | undefined,
-  vm: LiveVm,
-  live: LiveState,
-  evidence: Evidence,
-  failure: Occurrence | undefined,
-  ports: PlanPorts | undefined,
-): readonly Reason[] {
+/** What of the target bears on what is told. */
+export interface ReasonScope {
+  /** Interface of the NIC in the pod. */
+  readonly own: string;
+  /** Interfaces of the other NICs. */
+  readonly others: readonly string[];
+  /** A text with the names of NICs beside those of their interfaces. */
+  readonly inWords: (text: string) => string;
+  readonly node: string;
+  readonly network: ObjectName | undefined;
+  readonly networks: LiveState['networks'];
+  /** The event that is the cause. */
+  readonly failure: Occurrence | undefined;
+  readonly ports: PlanPorts | undefined;
+}
+
+export function reasonsFor(layer: Layer, evidence: Evidence, scope: ReasonScope): readonly Reason[] {
+  const { failure, ports } = scope;
   const inPod = layer === 'pod' || layer === 'multus';
-  const told = eventsFor(name, vm, evidence.events);
-  const events = told.filter((event) => event !== failure).slice(0, eventsShown);
+  const events = eventsFor(scope, evidence.events)
+    .filter((event) => event !== failure)
+    .slice(0, eventsShown);
   return [
-    ...(failure === undefined ? [] : [eventReason(failure, name, vm)]),
+    ...(failure === undefined ? [] : [eventReason(failure, scope)]),
     ...conditions(layer, evidence),
-    ...events.map((event) => eventReason(event, name, vm)),
-    ...(inPod ? [controllerReason(evidence, vm), ...networkReasons(network, live)] : []),
+    ...events.map((event) => eventReason(event, scope)),
+    ...(inPod ? [controllerReason(evidence, scope), ...networkReasons(scope)] : []),
     ...(layer === 'domain' && ports !== undefined ? [portReason(ports)] : []),
   ];
 }
 
-function eventReason(event: Occurrence, name: string, vm: LiveVm): Reason {
+function eventReason(event: Occurrence, { inWords }: ReasonScope): Reason {
   const at = new Date(event.at).toISOString().replace('.000Z', 'Z');
-  return { from: 'event', text: withNicNames(occurrenceText(event), vm, [name]), at };
+  return { from: 'event', text: inWords(occurrenceText(event)), at };
 }
 
 function conditions(layer: Layer, { vm, vmi }: Evidence): readonly Reason[] {
@@ -64,20 +72,15 @@ function conditions(layer: Layer, { vm, vmi }: Evidence): readonly Reason[] {
 }
 
 /** Warnings, and what tells of this NIC; nothing that is about another NIC alone. */
-function eventsFor(name: string, vm: LiveVm, events: readonly Occurrence[]): readonly Occurrence[] {
-  const own = interfaceName(vm, name);
-  const others = [...vm.nics, ...(vm.vmi?.nics ?? [])]
-    .filter((nic) => nic.name !== name && !nic.isDefault)
-    .map((nic) => interfaceName(vm, nic.name));
+function eventsFor({ own, others }: ReasonScope, events: readonly Occurrence[]): readonly Occurrence[] {
   return events.filter(({ type, reason, message }) => {
     if (message.includes(own)) return type === 'Warning' || tellingReasons.has(reason);
     return type === 'Warning' && !others.some((other) => message.includes(other));
   });
 }
 
-function controllerReason({ controller }: Evidence, vm: LiveVm): Reason {
+function controllerReason({ controller }: Evidence, { node }: ReasonScope): Reason {
   const { daemonSet, ready, wanted, onNode } = controller;
-  const node = vm.vmi?.nodeName ?? 'its node';
   const words = {
     ready: `ready on ${node}`,
     'not-ready': `not ready on ${node}`,
@@ -95,7 +98,7 @@ function controllerReason({ controller }: Evidence, vm: LiveVm): Reason {
   };
 }
 
-function networkReasons(network: ObjectName | undefined, { networks }: LiveState): readonly Reason[] {
+function networkReasons({ network, networks }: ReasonScope): readonly Reason[] {
   if (network === undefined) return [];
   const found = networks.get(objectKey(network));
   const words = found === undefined ? 'does not exist' : (found.problem ?? `is there, of type ${found.pluginType}`);

@@ -1,17 +1,17 @@
 /** One VM, NIC by NIC and layer by layer: the first that lags, since when, why, and what to do. Pure. */
-import { interfaceName } from '../apply/layers.ts';
+import { interfaceName, withNicNames } from '../apply/layers.ts';
 import { failedInterface, type Occurrence } from '../apply/reasons.ts';
 import type { DesiredState, DesiredTarget } from '../desired/model.ts';
 import { type LayerReadings, readLayers, traceNic } from '../diff/layers.ts';
 import type { AttachmentDiff, TargetDiff } from '../diff/model.ts';
 import type { LiveState, LiveVm } from '../live/model.ts';
 import { runStateOf, vmBlockers } from '../plan/eligibility.ts';
-import type { TargetPlan } from '../plan/model.ts';
+import type { Blocker, TargetPlan } from '../plan/model.ts';
 import type { VmContext } from '../plan/steps.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
 import type { Layer } from '../vocabulary.ts';
 import { blockerFor, causeFor } from './cause-of.ts';
-import { causes } from './causes.ts';
+import { type CauseCode, type CauseFacts, causeFacts, causes } from './causes.ts';
 import type { Evidence } from './evidence.ts';
 import { layerTraces } from './layer-words.ts';
 import { type Lag, type LayerTrace, type NicTrace, type Since, type Trace, traceVersion } from './model.ts';
@@ -140,21 +140,46 @@ function lagOf(
       : undefined;
   const why = blockerFor(layer, diff, findings, context) ?? causeFor(layer, diff, findings, context, failure);
   const network = diff.wanted?.network ?? traceNic(vm, diff.name).vmi?.network;
-  const words =
-    typeof why === 'string'
-      ? {
-          cause: why,
-          summary: causes[why].summary({ name: diff.name, vm, network, controller: evidence.controller }),
-          remedy: causes[why].remedy({ name: diff.name, vm, network, controller: evidence.controller }),
-        }
-      : { cause: why.code, summary: why.message, remedy: why.remedy };
+  const facts = causeFacts({
+    nic: diff.name,
+    target: vm,
+    written: 'the template of the VM',
+    node: vm.vmi?.nodeName,
+    pod: vm.pod?.name,
+    network,
+    controller: evidence.controller,
+  });
   const since = sinceOf(layer, isLeaving(diff, readings), evidence, pod, failure);
   return {
     layer,
-    ...words,
+    ...wordsOf(why, facts),
     ...(since === undefined ? {} : { since }),
-    reasons: reasonsFor(layer, diff.name, network, vm, live, evidence, failure, findings.plan?.ports),
+    reasons: reasonsFor(layer, evidence, {
+      own: interfaceName(vm, diff.name),
+      others: othersOf(vm, diff.name),
+      inWords: (text) => withNicNames(text, vm, [diff.name]),
+      node: facts.node,
+      network,
+      networks: live.networks,
+      failure,
+      ports: findings.plan?.ports,
+    }),
   };
+}
+
+/** Interfaces of the other NICs, whose events are not about this one. */
+function othersOf(vm: LiveVm, name: string): readonly string[] {
+  const others = [...vm.nics, ...(vm.vmi?.nics ?? [])].filter((nic) => nic.name !== name && !nic.isDefault);
+  return others.map((nic) => interfaceName(vm, nic.name));
+}
+
+/** A blocker says it itself; the rest stands in the table. */
+export function wordsOf(
+  why: Blocker | CauseCode,
+  facts: CauseFacts,
+): { readonly cause: string; readonly summary: string; readonly remedy: string } {
+  if (typeof why !== 'string') return { cause: why.code, summary: why.message, remedy: why.remedy };
+  return { cause: why, summary: causes[why].summary(facts), remedy: causes[why].remedy(facts) };
 }
 
 function isLeaving({ state }: AttachmentDiff, readings: LayerReadings): boolean {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pods } from './builtin-resources.ts';
+import { events, pods } from './builtin-resources.ts';
 import { nameSelected, parseFieldSelector, parseLabelSelector } from './selectors.ts';
 import { ApiError } from './status.ts';
 
@@ -48,6 +48,13 @@ test('field selectors', () => {
   assert.equal(parseFieldSelector('status.phase=', pods)?.matches(object), true);
   assert.equal(parseFieldSelector('metadata.name=p,metadata.namespace=n', pods)?.name, 'p');
   assert.throws(() => parseFieldSelector('spec.hostname=x', pods), /field label not supported: spec\.hostname/);
+});
+
+test('the source of an event is its component, or who reported it', () => {
+  const selector = parseFieldSelector('source=multus', events);
+  assert.equal(selector?.matches({ source: { component: 'multus', host: 'node01' } }), true);
+  assert.equal(selector?.matches({ source: {}, reportingComponent: 'multus' }), true);
+  assert.equal(selector?.matches({ source: { component: 'kubelet' }, reportingComponent: 'multus' }), false);
 });
 
 test('the one name that a selector allows', () => {

@@ -180,6 +180,8 @@ function unsupported(field: string, resource: ResourceDefinition): string {
 }
 
 function fieldValue(object: JsonObject, field: string): string {
+  // Only of Events: the component of their source, or who else reported them.
+  if (field === 'source') return fieldValue(object, 'source.component') || fieldValue(object, 'reportingComponent');
   const value = at(object, ...field.split('.'));
   return value === undefined || value === null ? '' : String(value);
 }
