@@ -15,7 +15,13 @@ import type { LiveState, LiveVm } from '../reconcile/live/model.ts';
 import { observe } from '../reconcile/live/observe.ts';
 import type { Plan } from '../reconcile/plan/model.ts';
 import { makePlan } from '../reconcile/plan/plan.ts';
-import { type ClusterOptions, type ClusterUnderTest, kubeconfigFor, startCluster } from './cluster-under-test.ts';
+import {
+  type ClusterOptions,
+  type ClusterUnderTest,
+  kubeconfigFor,
+  patience,
+  startCluster,
+} from './cluster-under-test.ts';
 
 export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
 const networkNames = ['vlan10', 'vlan20', 'vlan30'] as const;
@@ -153,9 +159,9 @@ export class Scenario {
 /** Patient enough for a busy machine; a test that expects a time-out asks for a short one. */
 export function applyOptions(options: Partial<ApplyOptions>): ApplyOptions {
   return {
-    actionTimeoutMs: 20_000,
-    migrationTimeoutMs: 30_000,
-    runTimeoutMs: 60_000,
+    actionTimeoutMs: 20_000 * patience,
+    migrationTimeoutMs: 30_000 * patience,
+    runTimeoutMs: 60_000 * patience,
     domainXml: 'auto',
     ...options,
     pace: { askAfterMs: 200, failureGraceMs: 400, lostGraceMs: 400, ...options.pace },

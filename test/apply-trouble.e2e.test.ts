@@ -9,8 +9,8 @@ import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { applyOptions, type Nic, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results, unreachable, type Vms, withVm } from './apply-support.ts';
+import { leavableTest } from './left-out.ts';
 import { ofVms } from './plan-cases.ts';
-import { sandboxTest } from './sandbox-only.ts';
 
 suite('trouble', () => {
   let here: Stage;
@@ -262,7 +262,7 @@ suite('an API server that is unwell', () => {
     }
   });
 
-  sandboxTest('errors and cut watches slow a run down, no more', async () => {
+  leavableTest('errors and cut watches slow a run down, no more', async () => {
     let refused = 0;
     const here = await stage({
       faults: [

@@ -1,6 +1,7 @@
 /**
- * The cluster that an end-to-end scenario runs on: the sandbox, or a real kube-apiserver with the sandbox's actors where
- * PATCHPANEL_TEST_CLUSTER says so. patchpanel comes to both with the service accounts of examples/deploy.
+ * The cluster that an end-to-end scenario runs on: the sandbox, or where PATCHPANEL_TEST_CLUSTER says so a real kube-apiserver, with
+ * the sandbox's actors or with KubeVirt's own controllers and the sandbox's nodes. patchpanel comes to all of them with the service
+ * accounts of examples/deploy.
  */
 import { randomBytes } from 'node:crypto';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
@@ -14,7 +15,7 @@ import { type Manifest, permits, readManifests, rightsOf } from './deploy-manife
 import { usualRights } from './rights.ts';
 
 /** All there are, in the order in which they are reported. */
-export const clusterKinds = ['sandbox', 'kube-apiserver'] as const;
+export const clusterKinds = ['sandbox', 'kube-apiserver', 'kubevirt'] as const;
 export type ClusterKind = (typeof clusterKinds)[number];
 
 export interface ClusterOptions {
@@ -67,13 +68,16 @@ export interface ClusterUnderTest {
   stop(): Promise<void>;
 }
 
-/** Which of the two this process is to test. */
+/** Which of them this process is to test. */
 export const clusterKind: ClusterKind =
-  process.env.PATCHPANEL_TEST_CLUSTER === 'kube-apiserver' ? 'kube-apiserver' : 'sandbox';
+  clusterKinds.find((kind) => kind === process.env.PATCHPANEL_TEST_CLUSTER) ?? 'sandbox';
+
+/** KubeVirt's own waits, such as the 20 seconds before it migrates for a plug, can't be shortened. */
+export const patience = clusterKind === 'kubevirt' ? 4 : 1;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<ClusterUnderTest> {
   const all = { speed: 25, ...options };
-  return clusterKind === 'sandbox' ? await startSandboxCluster(all) : await startRealCluster(all);
+  return clusterKind === 'sandbox' ? await startSandboxCluster(all) : await startRealCluster(clusterKind, all);
 }
 
 /** Kubeconfig, YAML, of one who holds this token. */

@@ -16,6 +16,7 @@ import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
 import { countPorts } from '../reconcile/systems/libvirt-ports.ts';
 import { vmiSpecSchema } from '../sandbox/kubevirt/vmi-schema.ts';
 import { CliStage } from './cli-stage.ts';
+import { leavableTest } from './left-out.ts';
 import type { VmsPlan } from './plan-cases.ts';
 
 const slotCount = 'kubevirt.io/pci-interface-slot-count';
@@ -258,7 +259,7 @@ suite('by a field', () => {
     await stage.stop();
   });
 
-  test('the field is written where the cluster has one', async () => {
+  leavableTest('the field is written where the cluster has one', async () => {
     const path = await declare(stage, 'field', 'web-1');
     assert.deepEqual(
       (await planOf(stage, path, 2)).targets[0]?.actions.map((action) => action.kind === 'set-ports' && action.knob),

@@ -25,7 +25,6 @@ interface Write {
 /** Passes on what an actor does, and notes its writes by the resourceVersion that they made. */
 export class Recorder {
   readonly writes = new Map<string, Write>();
-  lastWrite = performance.now();
 
   wrap(actor: ActorName, cluster: Cluster): Cluster {
     const writer = writers[actor];
@@ -47,7 +46,6 @@ export class Recorder {
           ...(patch !== undefined && { patch }),
         });
       }
-      if (object.kind !== 'Event') this.lastWrite = performance.now();
       return object;
     };
     const deletions = this.deletions;
@@ -100,7 +98,7 @@ export function timelineOf(seen: readonly Seen[], recorder: Recorder): readonly 
     .map(({ type, object }) => {
       const kind = object.kind ?? '';
       const key = `${kind} ${keyOf(object)} ${object.metadata.uid}`;
-      const now = projection(object, type === 'ADDED');
+      const now = projection(object);
       const before = last.get(key) ?? {};
       last.set(key, now);
       const changed = kind === 'Event' ? { ...object } : difference(before, now);
@@ -118,7 +116,7 @@ export function timelineOf(seen: readonly Seen[], recorder: Recorder): readonly 
 const shownKeys = /^(kubevirt\.io|vm\.kubevirt\.io|vmi\.kubevirt\.io|k8s\.v1\.cni\.cncf\.io|v1\.multus-cni\.io)/;
 
 /** The parts of an object that the recordings show, by the names they give them. */
-function projection(object: KubeObject, created: boolean): Readonly<Record<string, unknown>> {
+function projection(object: KubeObject): Readonly<Record<string, unknown>> {
   const flat: Record<string, unknown> = {};
   const { kind, metadata } = object;
   const spec = object.spec as Record<string, unknown> | undefined;
@@ -131,12 +129,13 @@ function projection(object: KubeObject, created: boolean): Readonly<Record<strin
       if (shownKeys.test(key)) flat[`metadata.labels[${key}]`] = value;
     }
   }
+  if (kind === 'VirtualMachinePool') flat['metadata.finalizers'] = metadata.finalizers;
   if (kind === 'VirtualMachine') {
     const template = spec?.template as {
       readonly metadata?: KubeObject['metadata'];
       readonly spec?: Record<string, unknown>;
     };
-    flat['metadata.finalizers'] = created ? undefined : metadata.finalizers;
+    flat['metadata.finalizers'] = metadata.finalizers;
     flat['spec.runStrategy'] = spec?.runStrategy;
     for (const [key, value] of Object.entries(template.metadata?.annotations ?? {})) {
       flat[`spec.template.metadata.annotations[${key}]`] = value;

@@ -146,6 +146,8 @@ function noteEvent(entry: TimelineEntry, normaliser: Normaliser, events: Map<str
     readonly involvedObject?: { readonly kind?: string; readonly name?: string };
   };
   if (source?.component?.endsWith('-controller') !== true) return;
+  // A race that KubeVirt tries again, and which a migration survives.
+  if (reason === 'FailedHandOver') return;
   const object = `${involvedObject?.kind} ${normaliser.text(involvedObject?.name ?? '')}`;
   const text = `${source.component} ${type} ${reason} ${normaliser.text(String(message))}`;
   if (!(events.get(object) ?? []).includes(text)) push(events, object, text);
@@ -191,7 +193,9 @@ function lineOf(entry: TimelineEntry, normaliser: Normaliser): string | undefine
 }
 
 function counts(key: string, entry: TimelineEntry): boolean {
-  if (key.startsWith('spec') || key === 'metadata.finalizers' || key === 'metadata.deletionTimestamp') return true;
+  // Only some recordings tell that a pod is about to go; that it went is in all of them.
+  if (key === 'metadata.deletionTimestamp') return entry.kind !== 'Pod';
+  if (key.startsWith('spec') || key === 'metadata.finalizers') return true;
   if (key.startsWith('metadata.annotations[') || key.startsWith('metadata.labels[')) {
     return !key.includes('network-status') && !key.includes('memory-overhead');
   }

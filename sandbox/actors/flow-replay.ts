@@ -1,7 +1,6 @@
-/** Performs the steps of a recording against a sandbox and notes what its parts write. */
+/** Performs the steps of a recording on a cluster and notes what its parts write. */
 import http from 'node:http';
 import https from 'node:https';
-import { parse } from 'yaml';
 import type { KubeObject, Resource } from '../../reconcile/kube/cluster.ts';
 import {
   events,
@@ -10,17 +9,10 @@ import {
   virtualMachineInstances,
   virtualMachines,
 } from '../../reconcile/kube/resources.ts';
-import { namespace } from '../base-objects.ts';
-import type { AssembledSandbox } from '../sandbox.ts';
-import { assembleSandbox } from '../sandbox.ts';
-import { Recorder, type Seen, timelineOf } from './flow-observe.ts';
+import { type Seen, timelineOf } from './flow-observe.ts';
 import { type FinalObjects, type Recording, type Step, type TimelineEntry, testAgent } from './flow-recording.ts';
+import { type FlowStage, sandboxStage } from './flow-stage.ts';
 import { sleep } from './sleep.ts';
-
-/** How much faster than a real cluster; the grace period of a migration is then 0.8 s. */
-export const replaySpeed = 25;
-const shortestQuietMs = 120;
-const longestWaitMs = 15_000;
 
 interface Answer {
   readonly step: string;
@@ -44,64 +36,44 @@ const watched: readonly Resource[] = [
   events,
 ];
 
-/** Replays one recording on a sandbox of its own. */
+const pools: Resource = {
+  group: 'pool.kubevirt.io',
+  version: 'v1beta1',
+  plural: 'virtualmachinepools',
+  kind: 'VirtualMachinePool',
+};
+
+/** Performs one recording on a sandbox of its own. */
 export async function replay(recording: Recording): Promise<Replay> {
-  const recorder = new Recorder();
-  const sandbox = await assembleSandbox({
-    speed: replaySpeed,
-    wrap: (actor, cluster) => recorder.wrap(actor, cluster),
-  });
+  const stage = await sandboxStage();
+  try {
+    return await replayOn(stage, recording);
+  } finally {
+    await stage.stop();
+  }
+}
+
+/** Performs one recording. */
+export async function replayOn(stage: FlowStage, recording: Recording): Promise<Replay> {
   const abort = new AbortController();
   const seen: Seen[] = [];
-  const run = new Run(recording, sandbox, recorder);
+  const run = new Run(recording, stage);
   try {
-    sandbox.api.store.seed('', 'namespaces', namespace(recording.namespace));
-    for (const nad of recording.networkAttachmentDefinitions) {
-      const { resourceVersion: _, ...metadata } = nad.metadata;
-      sandbox.api.store.seed('k8s.cni.cncf.io', 'network-attachment-definitions', { ...nad, metadata });
-    }
-    const follow = watched.map((resource) =>
-      watch(sandbox, resource, recording.namespace, seen, recorder, abort.signal),
-    );
-    await Promise.all(follow.map((one) => one.ready));
+    await stage.prepare(recording.namespace, recording.networkAttachmentDefinitions);
+    const kinds = new Set(recording.timeline.map(({ kind }) => kind));
+    const followed = kinds.has(pools.kind) ? [...watched, pools] : watched;
+    await Promise.all(followed.map((resource) => run.follow(resource, seen, abort.signal)));
     for (const step of recording.steps) await run.perform(step);
-    await run.quiet(shortestQuietMs * 2);
+    await run.quiet(stage.pace.quietMs * 2);
     return {
       answers: run.answers,
-      timeline: timelineOf(seen, recorder),
+      timeline: timelineOf(seen, stage.recorder()),
       final: run.finalObjects(recording),
       unmet: run.unmet,
     };
   } finally {
     abort.abort();
-    await sandbox.stop();
   }
-}
-
-function watch(
-  sandbox: AssembledSandbox,
-  resource: Resource,
-  namespaceName: string,
-  seen: Seen[],
-  recorder: Recorder,
-  signal: AbortSignal,
-): { readonly ready: Promise<void> } {
-  const ready = (async () => {
-    const list = await sandbox.admin.list(resource, { namespace: namespaceName }, (object) => object);
-    void (async () => {
-      try {
-        const selection = { namespace: namespaceName, resourceVersion: list.resourceVersion };
-        for await (const event of sandbox.admin.watch(resource, selection, signal)) {
-          if (event.type === 'BOOKMARK') continue;
-          if (resource !== events) recorder.lastWrite = performance.now();
-          seen.push({ type: event.type, object: event.object, version: Number(event.object.metadata.resourceVersion) });
-        }
-      } catch {
-        // The watch ends with the sandbox.
-      }
-    })();
-  })();
-  return { ready };
 }
 
 interface RawRequest {
@@ -114,29 +86,20 @@ interface RawRequest {
 
 /** Sends a request as it was recorded, past the client. */
 function sendRaw(
-  sandbox: AssembledSandbox,
+  { url: server, certificate, adminToken }: FlowStage,
   { method, path, accept, contentType, body }: RawRequest,
 ): Promise<{ readonly status: number; readonly body: string }> {
-  const { clusters } = parse(sandbox.kubeconfig) as {
-    readonly clusters: readonly { readonly cluster: { readonly 'certificate-authority-data'?: string } }[];
-  };
-  const ca = clusters[0]?.cluster['certificate-authority-data'];
   const headers = {
-    authorization: `Bearer ${sandbox.adminToken}`,
+    authorization: `Bearer ${adminToken}`,
     accept,
     'user-agent': testAgent,
     ...(contentType !== undefined && { 'content-type': contentType }),
     ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
   };
   return new Promise((resolve, reject) => {
-    const url = new URL(path, sandbox.api.url);
+    const url = new URL(path, server);
     const call = url.protocol === 'https:' ? https : http;
-    const options = {
-      method,
-      headers,
-      agent: false as const,
-      ...(ca !== undefined && { ca: Buffer.from(ca, 'base64') }),
-    };
+    const options = { method, headers, agent: false as const, ca: certificate };
     const request = call.request(url, options, (response) => {
       let text = '';
       response.setEncoding('utf8');
@@ -156,30 +119,50 @@ class Run {
   readonly answers: Answer[] = [];
   readonly unmet: string[] = [];
   readonly #recording: Recording;
-  readonly #sandbox: AssembledSandbox;
-  readonly #recorder: Recorder;
+  readonly #stage: FlowStage;
+  #lastWrite = performance.now();
 
-  constructor(recording: Recording, sandbox: AssembledSandbox, recorder: Recorder) {
+  constructor(recording: Recording, stage: FlowStage) {
     this.#recording = recording;
-    this.#sandbox = sandbox;
-    this.#recorder = recorder;
+    this.#stage = stage;
+  }
+
+  /** Notes what becomes of the objects of a kind, from now on and until the signal. */
+  async follow(resource: Resource, seen: Seen[], signal: AbortSignal): Promise<void> {
+    const { namespace } = this.#recording;
+    const { admin } = this.#stage;
+    let { resourceVersion } = await admin.list(resource, { namespace }, () => undefined);
+    const watch = async (): Promise<void> => {
+      for await (const { type, object } of admin.watch(resource, { namespace, resourceVersion }, signal)) {
+        resourceVersion = object.metadata.resourceVersion ?? resourceVersion;
+        if (type === 'BOOKMARK') continue;
+        if (resource !== events) this.#lastWrite = performance.now();
+        seen.push({ type, object, version: Number(resourceVersion) });
+      }
+    };
+    // A server ends a watch after some minutes; it goes on where it was. The last one ends with the run.
+    const watchOn = async (): Promise<void> => {
+      while (!signal.aborted) await watch();
+    };
+    void watchOn().catch(() => undefined);
   }
 
   async perform(step: Step): Promise<void> {
     if (step.request !== undefined) await this.#send(step);
     else if (step.switches !== undefined) this.#switch(step.switches);
     else if (step.wait !== undefined) await this.#await(step.wait, step.ok !== false);
-    else if (step.pauseMs !== undefined) await sleep(step.pauseMs / replaySpeed);
-    else await this.quiet((step.quietMs ?? 0) / replaySpeed);
+    else if (step.pauseMs !== undefined) await sleep(step.pauseMs / this.#stage.pace.speed);
+    else await this.quiet((step.quietMs ?? 0) / this.#stage.pace.speed);
   }
 
   /** Waits until nothing was written for so long. */
   async quiet(milliseconds: number): Promise<void> {
-    const quiet = Math.max(milliseconds, shortestQuietMs);
-    const deadline = performance.now() + longestWaitMs;
-    this.#recorder.lastWrite = performance.now();
+    const { quietMs, waitMs } = this.#stage.pace;
+    const quiet = Math.max(milliseconds, quietMs);
+    const deadline = performance.now() + waitMs;
+    this.#lastWrite = performance.now();
     while (performance.now() < deadline) {
-      const left = this.#recorder.lastWrite + quiet - performance.now();
+      const left = this.#lastWrite + quiet - performance.now();
       if (left <= 0) return;
       await sleep(left + 1);
     }
@@ -187,7 +170,7 @@ class Run {
 
   async #send({ name = '', request }: Step): Promise<void> {
     if (request === undefined) return;
-    const { status, body } = await sendRaw(this.#sandbox, {
+    const { status, body } = await sendRaw(this.#stage, {
       method: request.method,
       path: this.#translated(request.path),
       accept: request.accept ?? 'application/json',
@@ -229,24 +212,24 @@ class Run {
 
   #switch(switches: Readonly<Record<string, string>>): void {
     const { dynnet, hold, noPlug, noUnplug, holdMigration, failMigration } = switches;
-    if (hold !== undefined) this.#sandbox.setHeld(hold === 'true');
-    if (dynnet !== undefined) this.#sandbox.setDynamicNetworks(dynnet === 'true');
-    this.#sandbox.faults.set([
+    if (hold !== undefined) this.#stage.setHeld(hold === 'true');
+    if (dynnet !== undefined) this.#stage.setDynamicNetworks(dynnet === 'true');
+    this.#stage.misbehave([
       ...(noPlug ? [{ name: 'no-plug', value: noPlug } as const] : []),
       ...(noUnplug ? [{ name: 'no-unplug', value: noUnplug } as const] : []),
       ...(holdMigration === 'true' ? [{ name: 'migration-hangs', value: 'before-start' } as const] : []),
       ...(failMigration === 'true' ? [{ name: 'migration-fails', value: '*' } as const] : []),
     ]);
-    this.#sandbox.wake();
   }
 
   async #await(text: string, ok: boolean): Promise<void> {
     const test = this.#condition(text);
+    const { quietMs, waitMs, refuteMs } = this.#stage.pace;
     if (test === undefined) {
-      await this.quiet(shortestQuietMs);
+      await this.quiet(quietMs);
       return;
     }
-    const deadline = performance.now() + (ok ? longestWaitMs : 500);
+    const deadline = performance.now() + (ok ? waitMs : refuteMs);
     while (performance.now() < deadline) {
       if (test()) {
         if (!ok) this.unmet.push(`came true: ${text}`);
@@ -258,7 +241,7 @@ class Run {
   }
 
   #list(resource: Resource): readonly KubeObject[] {
-    return this.#sandbox.api.store.list(resource.group, resource.plural, this.#recording.namespace);
+    return this.#stage.list(resource, this.#recording.namespace);
   }
 
   #fields(object: KubeObject | undefined): Fields {
@@ -267,9 +250,10 @@ class Run {
 
   /** What a wait of the recording means; undefined where standing still is as good. */
   #condition(text: string): (() => boolean) | undefined {
-    const vm = (name = 'web01'): Fields =>
+    const main = this.#recording.final.vm?.metadata.name ?? 'web01';
+    const vm = (name = main): Fields =>
       this.#fields(this.#list(virtualMachines).find((one) => one.metadata.name === name));
-    const vmi = (name = 'web01'): Fields =>
+    const vmi = (name = main): Fields =>
       this.#fields(this.#list(virtualMachineInstances).find((one) => one.metadata.name === name));
     const sources = (name: string): string =>
       vmi().status?.interfaces?.find((status) => status.name === name)?.infoSource ?? '';

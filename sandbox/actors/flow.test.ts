@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
 import { networkAttachmentDefinitions, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
@@ -10,32 +8,12 @@ import { recordings } from '../../test/recordings.ts';
 import { assembleSandbox } from '../sandbox.ts';
 import { answerDifferences, differences } from './flow-compare.ts';
 import type { Recording } from './flow-recording.ts';
-import { replay, replaySpeed } from './flow-replay.ts';
+import { disagreeing, ownRecordings, readRecordings } from './flow-recordings.ts';
+import { replay } from './flow-replay.ts';
+import { replaySpeed } from './flow-stage.ts';
 import type { Pod, Vmi } from './objects.ts';
 import { infoSources } from './pod-networks.ts';
 import { sleep } from './sleep.ts';
-
-/** Recordings that the sandbox is known not to follow, and why. Answers are held against them all the same. */
-const disagreeing: Readonly<Record<string, { readonly reason: string; readonly answers: boolean }>> = {
-  '12-absent-on-sriov': {
-    reason:
-      "the recording's guest had no SR-IOV device, so it migrated once the pod had lost the network; here it has one",
-    answers: true,
-  },
-  '31-vmpool': { reason: 'the sandbox has no controller of VM pools', answers: false },
-  '38-cancel-failed-plug': {
-    reason:
-      "the recording's stand-in went on after a failed attachment; the real dynamic-networks controller stops there",
-    answers: false,
-  },
-};
-
-function readRecordings(folder: string): readonly Recording[] {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.json'))
-    .sort()
-    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Recording);
-}
 
 /** Replays mostly wait for the sandbox to fall silent, so several go side by side. */
 const sideBySide = 4;
@@ -60,7 +38,7 @@ async function lastingDifferences(
 }
 
 describe('the sandbox does as recorded', { concurrency: sideBySide }, () => {
-  for (const recording of readRecordings(join(import.meta.dirname, 'fixtures', 'flow'))) {
+  for (const recording of readRecordings(ownRecordings)) {
     it(recording.scenario, async () => {
       assert.deepEqual(await lastingDifferences(recording, differences), []);
     });

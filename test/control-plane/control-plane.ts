@@ -25,6 +25,8 @@ export interface User {
 export interface ControlPlaneOptions {
   /** Users beside the administrator; each gets a token. */
   readonly users?: readonly User[];
+  /** Whether the audit log holds the bodies of writes. */
+  readonly auditBodies?: boolean;
   /** More flags for kube-apiserver, such as `--feature-gates=...`. */
   readonly flags?: readonly string[];
 }
@@ -52,16 +54,20 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-/** Requests as a whole, without bodies; what the servers say to themselves is left out. */
-const auditPolicy = JSON.stringify({
-  apiVersion: 'audit.k8s.io/v1',
-  kind: 'Policy',
-  omitStages: ['RequestReceived'],
-  rules: [
-    { level: 'None', users: ['system:apiserver', 'system:kube-apiserver'] },
-    { level: 'Metadata', omitManagedFields: true },
-  ],
-});
+/** Requests as a whole; what the servers say to themselves is left out. Bodies of writes only where they are asked for. */
+function auditPolicy(bodies: boolean): string {
+  const verbs = ['create', 'update', 'patch', 'delete'];
+  return JSON.stringify({
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    rules: [
+      { level: 'None', users: ['system:apiserver', 'system:kube-apiserver'] },
+      ...(bodies ? [{ level: 'RequestResponse', verbs, omitManagedFields: true }] : []),
+      { level: 'Metadata', omitManagedFields: true },
+    ],
+  });
+}
 
 /** @throws Error with the end of a server's log where it does not come up */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
@@ -95,7 +101,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       'server.crt': tls.certificate,
       'front-proxy.key': frontProxy.key,
       'front-proxy.crt': frontProxy.certificate,
-      'audit-policy.json': auditPolicy,
+      'audit-policy.json': auditPolicy(options.auditBodies === true),
     };
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
     const flags = [...apiServerFlags(folder, port, clientPort), ...(options.flags ?? [])];

@@ -15,17 +15,26 @@ const definitions: Resource = {
   kind: 'CustomResourceDefinition',
 };
 
+interface DefinitionOptions {
+  readonly released?: boolean;
+  readonly more?: readonly KubeObject[];
+  readonly groups?: readonly string[];
+}
+
 /**
  * Creates the definitions and waits until they are served. Those of the folder `crds` of PATCHPANEL_CASES are the
  * released ones; what is not there is made of the sandbox's own, trimmed schemas.
- * @param options `released: false`: the sandbox's own alone; `more`: definitions of a test's own
+ * @param options `released: false`: the sandbox's own alone; `more`: definitions of a test's own; `groups`: those of these API
+ * groups alone
  */
 export async function installDefinitions(
   admin: Cluster,
-  { released: wanted = true, more = [] }: { readonly released?: boolean; readonly more?: readonly KubeObject[] } = {},
+  { released: wanted = true, more = [], groups }: DefinitionOptions = {},
 ): Promise<void> {
   const released = wanted ? releasedDefinitions() : new Map<string, KubeObject>();
-  const own = kubevirtResources.map((definition) => released.get(nameOf(definition)) ?? definitionOf(definition));
+  const own = kubevirtResources
+    .filter(({ group }) => groups?.includes(group) !== false)
+    .map((definition) => released.get(nameOf(definition)) ?? definitionOf(definition));
   const all = [...own, ...more];
   for (const object of all) await admin.create(definitions, object);
   for (const { metadata } of all) await untilServed(admin, metadata.name);

@@ -11,7 +11,9 @@ import type { Cluster, KubeObject, Resource } from '../../reconcile/kube/cluster
 import { kubevirts } from '../../reconcile/kube/resources.ts';
 import { fields, items, text } from '../../reconcile/systems/json-shape.ts';
 import type { Json } from '../../reconcile/vocabulary.ts';
+import { launcherImage } from '../../sandbox/actors/launcher-pod.ts';
 import { baseObjects } from '../../sandbox/base-objects.ts';
+import { actorUsers } from '../../sandbox/cast.ts';
 import { kubeconfigOf } from '../../sandbox/kubeconfig.ts';
 import type { ControlPlane, User } from './control-plane.ts';
 import { untilServed } from './definitions.ts';
@@ -25,6 +27,12 @@ export const kubevirtUsers = {
   api: serviceAccount('kubevirt-apiserver'),
   controller: serviceAccount('kubevirt-controller'),
 } as const;
+
+/** The actors that are left beside them; virt-handler comes with tokens of its nodes. */
+export const nodeUsers: readonly User[] = (['scheduler', 'kubelet', 'dynamicNetworks'] as const).map((actor) => ({
+  name: actorUsers[actor],
+  groups: ['system:masters'],
+}));
 
 function serviceAccount(name: string): User {
   const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
@@ -52,6 +60,8 @@ export async function startKubeVirt(plane: ControlPlane): Promise<KubeVirt> {
   const stop = async (): Promise<void> => {
     await Promise.all(processes.map((one) => one.stop()));
   };
+  // As the operator sets it: the image of hook sidecars that name none.
+  const env = { SIDECAR_SHIM_IMAGE: `registry:5000/kubevirt/sidecar-shim:${version}` };
   const start = async (name: string, user: User, port: number, flags: readonly string[]): Promise<ServerProcess> => {
     const config = kubeconfigOf({
       server: plane.url,
@@ -61,15 +71,18 @@ export async function startKubeVirt(plane: ControlPlane): Promise<KubeVirt> {
     const kubeconfig = join(folder, `${name}.kubeconfig`);
     await writeFile(kubeconfig, config, { mode: 0o600 });
     const all = [`--kubeconfig=${kubeconfig}`, '--listen=127.0.0.1', `--port=${port}`, '-v=2', ...flags];
-    const process = new ServerProcess(name, join(programs, name), all, folder);
+    const process = new ServerProcess(name, join(programs, name), all, folder, env);
     processes.push(process);
     return process;
   };
   try {
-    await writeFile(join(folder, 'tls.crt'), plane.tls.certificate);
-    await writeFile(join(folder, 'tls.key'), plane.tls.key, { mode: 0o600 });
-    const certificate = join(folder, 'tls.crt');
-    const key = join(folder, 'tls.key');
+    // They read their certificate again whenever anything happens in its folder, and say so in their logs.
+    const certificates = join(folder, 'certificates');
+    await mkdir(certificates);
+    const certificate = join(certificates, 'tls.crt');
+    const key = join(certificates, 'tls.key');
+    await writeFile(certificate, plane.tls.certificate);
+    await writeFile(key, plane.tls.key, { mode: 0o600 });
     const isLate = ({ kind = '' }: KubeObject): boolean =>
       kind === 'APIService' || kind.endsWith('WebhookConfiguration');
     const early = manifests.filter((object) => !isLate(object));
@@ -86,7 +99,7 @@ export async function startKubeVirt(plane: ControlPlane): Promise<KubeVirt> {
     const controller = await start('virt-controller', kubevirtUsers.controller, controllerPort, [
       `--prom-cert-file=${certificate}`,
       `--prom-key-file=${key}`,
-      `--launcher-image=registry.example/virt-launcher:${version}`,
+      `--launcher-image=${launcherImage}`,
       `--exporter-image=registry.example/virt-exportserver:${version}`,
     ]);
     // An API service that is not there yet would be looked for again at growing distances.

@@ -1,13 +1,24 @@
-/** A real kube-apiserver with the sandbox's actors on it, each a client of it as in the sandbox. */
+/**
+ * A real kube-apiserver with the sandbox's actors on it, each a client of it as in the sandbox: all of them, or those of the nodes
+ * beside KubeVirt's own controllers and webhooks.
+ */
 import type { Cluster } from '../../reconcile/kube/cluster.ts';
+import { kubevirts, networkAttachmentDefinitions } from '../../reconcile/kube/resources.ts';
 import { fields, items } from '../../reconcile/systems/json-shape.ts';
 import { Faults } from '../../sandbox/actors/context.ts';
+import { nodeNames } from '../../sandbox/actors/kubelet.ts';
 import { baseObjects, type Placed } from '../../sandbox/base-objects.ts';
 import { type ActorName, actorPrograms, actorUsers, type Cast, startCast } from '../../sandbox/cast.ts';
 import type { Fault } from '../../sandbox/contract.ts';
 import { demoNamespace, demoSeeds, fleetSeeds } from '../../sandbox/kubevirt/fleet.ts';
 import { demoPods } from '../../sandbox/plain-pods.ts';
-import { type Accounts, accountUsers, type ClusterOptions, type ClusterUnderTest } from '../cluster-under-test.ts';
+import {
+  type Accounts,
+  accountUsers,
+  type ClusterKind,
+  type ClusterOptions,
+  type ClusterUnderTest,
+} from '../cluster-under-test.ts';
 import { readManifests } from '../deploy-manifests.ts';
 import { usualRights } from '../rights.ts';
 import { AuditLog } from './audit.ts';
@@ -16,12 +27,20 @@ import { installDefinitions } from './definitions.ts';
 import { Rbac } from './enforce.ts';
 import { furnish, furnishPods, furnishVms, grant, keepServiceAccounts, tokenFor } from './furnish.ts';
 import { type KubeletEndpoint, serveKubelet } from './kubelet-endpoint.ts';
+import { kubevirtUsers, nodeUsers, openVirtHandler, startKubeVirt } from './kubevirt.ts';
 import { serveVirtApi } from './virt-api.ts';
 
 const accountFiles = ['base/namespace.yaml', 'base/service-accounts.yaml'] as const;
-export async function startRealCluster(options: ClusterOptions): Promise<ClusterUnderTest> {
-  const users = Object.values(actorUsers).map((name) => ({ name, groups: ['system:masters'] }));
-  const plane = await startControlPlane({ users });
+
+export async function startRealCluster(
+  kind: Exclude<ClusterKind, 'sandbox'>,
+  options: ClusterOptions,
+): Promise<ClusterUnderTest> {
+  const hasKubevirt = kind === 'kubevirt' && options.actors !== false;
+  const actors = Object.values(actorUsers).map((name) => ({ name, groups: ['system:masters'] }));
+  const plane = await startControlPlane({
+    users: hasKubevirt ? [...nodeUsers, ...Object.values(kubevirtUsers)] : actors,
+  });
   const ends: (() => Promise<unknown>)[] = [() => plane.stop()];
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
@@ -33,9 +52,14 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
   try {
     const { admin } = plane;
     const faults = new Faults(options.faults ?? []);
-    const client = (name: ActorName): Promise<Cluster> =>
-      plane.open(plane.tokenOf(actorUsers[name]), actorPrograms[name]);
-    await installDefinitions(admin, { released: options.definitions !== 'trimmed' });
+    const client = async (name: ActorName): Promise<Cluster> => {
+      if (hasKubevirt && name === 'virtHandler') return await openVirtHandler(plane, nodeNames);
+      return await plane.open(plane.tokenOf(actorUsers[name]), actorPrograms[name]);
+    };
+    await installDefinitions(admin, {
+      released: options.definitions !== 'trimmed',
+      ...(hasKubevirt && { groups: [networkAttachmentDefinitions.group] }),
+    });
     const accounts = await keepServiceAccounts(admin);
     ends.push(() => accounts.stop());
     await grant(admin, readManifests(...accountFiles));
@@ -51,12 +75,27 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
       );
       ends.push(() => kubelet.close());
       const dynamicNetworks = options.dynamicNetworks !== false;
-      for (const placed of baseObjects(dynamicNetworks)) await furnish(admin, reachable(placed, kubelet));
-      const virtApi = await serveVirtApi(plane.tls, admin, await client('virtApi'));
-      ends.push(() => virtApi.close());
+      for (const placed of baseObjects(dynamicNetworks)) {
+        if (!hasKubevirt || placed.group !== kubevirts.group) await furnish(admin, reachable(placed, kubelet));
+      }
+      if (hasKubevirt) {
+        const kubevirt = await startKubeVirt(plane);
+        ends.push(() => kubevirt.stop());
+      } else {
+        const virtApi = await serveVirtApi(plane.tls, admin, await client('virtApi'));
+        ends.push(() => virtApi.close());
+      }
       const reader = await plane.open(plane.adminToken, 'informers');
       const { speed = 1, onDomain } = options;
-      cast = await startCast({ client, reader, speed, faults, dynamicNetworks, onDomain });
+      cast = await startCast({
+        client,
+        reader,
+        speed,
+        faults,
+        dynamicNetworks,
+        onDomain,
+        virtController: !hasKubevirt,
+      });
       ends.push(async () => await cast?.stop());
       const vms = [...demoSeeds(), ...(options.vms === undefined ? [] : fleetSeeds({ count: options.vms }))];
       await furnishVms(admin, vms);
@@ -64,7 +103,7 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
     }
     const log = new AuditLog(plane.auditLog);
     const cluster: ClusterUnderTest = {
-      kind: 'kube-apiserver',
+      kind,
       version: plane.versions.kubernetes,
       server: plane.url,
       ca: plane.tls.certificate,

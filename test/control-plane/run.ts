@@ -1,5 +1,6 @@
 /**
- * Every end-to-end scenario on the sandbox and on a real kube-apiserver, and a table of how they ended:
+ * Every end-to-end scenario on the sandbox, on a real kube-apiserver and, as far as it goes by way of KubeVirt, on KubeVirt's own
+ * controllers, and a table of how they ended:
  * `node test/control-plane/run.ts`, or with the files to run. Node's runner tells of each as it goes.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -7,9 +8,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { type ClusterKind, clusterKinds } from '../cluster-under-test.ts';
-import { sandboxOnly } from '../sandbox-only.ts';
-import { scenarioFiles } from '../scenarios.ts';
-import { controlPlanePrograms } from './programs.ts';
+import { leftOutOn } from '../left-out.ts';
+import { runsOn, scenarioFiles } from '../scenarios.ts';
+import { controlPlanePrograms, kubevirtPrograms, kubevirtVersion } from './programs.ts';
 import type { ScenarioResult } from './results.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -38,32 +39,32 @@ function runOn(kind: ClusterKind, files: readonly string[], folder: string): { c
   return { column: new Map(column), exit: status ?? 1 };
 }
 
-function word(result: ScenarioResult | undefined): string {
-  if (result === undefined) return 'missing';
+function word(kind: ClusterKind, key: string, result: ScenarioResult | undefined): string {
+  if (result === undefined) return runsOn(kind, fileOf(key)) ? 'missing' : '-';
   if (result.skipped !== undefined) return 'not here';
   return result.passed ? 'passed' : 'FAILED';
 }
 
-/** What is wrong with the table: a scenario that ran on one alone, or a list of exceptions that is not exact. */
-function faults(columns: ReadonlyMap<ClusterKind, Column>, whole: boolean): readonly string[] {
-  const sandbox = columns.get('sandbox') ?? new Map<string, ScenarioResult>();
-  const wrong: string[] = [];
+function fileOf(key: string): string {
+  return key.slice(0, key.indexOf(': '));
+}
+
+/** What is wrong with a column: a scenario that ran on one cluster alone, or a list of exceptions that is not exact. */
+function faults(kind: ClusterKind, column: Column, sandbox: Column, whole: boolean): readonly string[] {
+  const left = leftOutOn(kind);
   const excused = new Set<string>();
-  for (const [kind, column] of columns) {
-    for (const key of new Set([...sandbox.keys(), ...column.keys()])) {
-      const result = column.get(key);
-      const own = result?.title.split(' > ').at(-1) ?? '';
-      if (result === undefined || !sandbox.has(key)) wrong.push(`not on ${kind}: ${key}`);
-      else if (result.skipped !== undefined && sandboxOnly[own] !== result.skipped)
-        wrong.push(`left out on ${kind} without a reason in the list: ${key}`);
-      else if (result.skipped !== undefined) excused.add(own);
-    }
+  const wrong: string[] = [];
+  for (const key of new Set([...sandbox.keys(), ...column.keys()])) {
+    const result = column.get(key);
+    const own = result?.title.split(' > ').at(-1) ?? '';
+    if (!runsOn(kind, fileOf(key))) continue;
+    if (result === undefined || !sandbox.has(key)) wrong.push(`not on ${kind}: ${key}`);
+    else if (result.skipped !== undefined && left.get(own) !== result.skipped)
+      wrong.push(`left out on ${kind} without a reason in the list: ${key}`);
+    else if (result.skipped !== undefined) excused.add(own);
   }
-  if (whole) {
-    for (const title of Object.keys(sandboxOnly)) {
-      if (!excused.has(title))
-        wrong.push(`in the list of what only the sandbox can do, but no such scenario: ${title}`);
-    }
+  for (const title of whole ? left.keys() : []) {
+    if (!excused.has(title)) wrong.push(`in the list of what is left out on ${kind}, but no such scenario: ${title}`);
   }
   return wrong;
 }
@@ -76,13 +77,21 @@ for (const name of ['kube-apiserver', 'etcd']) {
   console.log(`${name}: ${line}`);
 }
 console.log(`kube-apiserver and etcd: ${seconds === 0 ? 'there already' : `built in ${seconds} s`}`);
+const kubevirt = kubevirtPrograms();
+console.log(
+  `virt-controller and virt-api: ${kubevirtVersion()}, ${kubevirt.seconds === 0 ? 'there already' : `built in ${kubevirt.seconds} s`}`,
+);
 const folder = mkdtempSync(join(tmpdir(), 'patchpanel-scenarios-'));
 const columns = new Map<ClusterKind, Column>();
 let exit = 0;
 try {
   for (const kind of clusterKinds) {
     const began = performance.now();
-    const run = runOn(kind, files, folder);
+    const run = runOn(
+      kind,
+      files.filter((file) => runsOn(kind, file)),
+      folder,
+    );
     columns.set(kind, run.column);
     if (run.exit !== 0) exit = 1;
     console.log(`${kind}: ${run.column.size} scenarios in ${Math.round((performance.now() - began) / 1000)} s`);
@@ -94,12 +103,15 @@ try {
 console.log(`\n${clusterKinds.map((kind) => kind.padEnd(16)).join('')}scenario`);
 const titles = new Set([...columns.values()].flatMap((column) => [...column.keys()]));
 for (const title of titles)
-  console.log(`${clusterKinds.map((kind) => word(columns.get(kind)?.get(title)).padEnd(16)).join('')}${title}`);
+  console.log(
+    `${clusterKinds.map((kind) => word(kind, title, columns.get(kind)?.get(title)).padEnd(16)).join('')}${title}`,
+  );
 for (const kind of clusterKinds) {
-  const words = [...titles].map((title) => word(columns.get(kind)?.get(title)));
+  const words = [...titles].map((title) => word(kind, title, columns.get(kind)?.get(title)));
   const count = (wanted: string): number => words.filter((one) => one === wanted).length;
   console.log(`${kind}: ${count('passed')} of ${titles.size} passed, ${count('not here')} can not be there`);
 }
-const wrong = faults(columns, asked.length === 0);
+const sandbox = columns.get('sandbox') ?? new Map<string, ScenarioResult>();
+const wrong = [...columns].flatMap(([kind, column]) => faults(kind, column, sandbox, asked.length === 0));
 for (const line of wrong) console.log(`WRONG ${line}`);
 process.exitCode = wrong.length > 0 ? 1 : exit;

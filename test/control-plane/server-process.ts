@@ -10,6 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Generous: the machine may be busy with other things. */
 const deadlineMs = 60_000;
 
+const running = new Set<ChildProcess>();
+// A test that ends early takes its servers along.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A process, with what it says in a file. */
 export class ServerProcess {
   readonly #name: string;
@@ -17,10 +23,16 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(name: string, program: string, flags: readonly string[], folder: string) {
+  constructor(
+    name: string,
+    program: string,
+    flags: readonly string[],
+    folder: string,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.#name = name;
     this.#log = join(folder, `${name}.log`);
-    this.#child = spawn(program, flags, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env: {} });
+    this.#child = spawn(program, flags, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env });
     const file = createWriteStream(this.#log);
     this.#child.stdout?.pipe(file, { end: false });
     this.#child.stderr?.pipe(file, { end: false });
@@ -28,8 +40,8 @@ export class ServerProcess {
       this.#child.once('exit', resolve);
       this.#child.once('error', resolve);
     }).finally(() => file.end());
-    // A test that ends early takes its servers along.
-    process.once('exit', () => this.#child.kill('SIGKILL'));
+    running.add(this.#child);
+    this.#child.once('exit', () => running.delete(this.#child));
   }
 
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {

@@ -1,0 +1,36 @@
+/** Scenarios that a cluster can not be brought to, each with its reason; `control-plane/run.ts` holds the list against runs. */
+import { test } from 'node:test';
+import { type ClusterKind, clusterKind, clusterKinds } from './cluster-under-test.ts';
+
+interface LeftOut {
+  readonly reason: string;
+  readonly on: readonly ClusterKind[];
+}
+
+/** By title. */
+const leftOut: Readonly<Record<string, LeftOut>> = {
+  'errors and cut watches slow a run down, no more': {
+    reason: 'a healthy kube-apiserver refuses nothing and cuts no watch',
+    on: ['kube-apiserver', 'kubevirt'],
+  },
+  'the field is written where the cluster has one': {
+    reason: 'this KubeVirt does not have the field yet',
+    on: ['kubevirt'],
+  },
+};
+
+/** Why each scenario is left out on a cluster, by its title. */
+export function leftOutOn(kind: ClusterKind): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(leftOut).flatMap(([title, { reason, on }]): [string, string][] =>
+      on.includes(kind) ? [[title, reason]] : [],
+    ),
+  );
+}
+
+/** A test of a scenario in the list. @throws Error where it is not there */
+export function leavableTest(title: string, body: () => Promise<void>): void {
+  if (!clusterKinds.some((kind) => leftOutOn(kind).has(title)))
+    throw new Error(`"${title}" is not in the list of what is left out`);
+  void test(title, { skip: leftOutOn(clusterKind).get(title) ?? false }, body);
+}
