@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { configMaps, virtualMachines } from '../reconcile/kube/resources.ts';
+import { configMaps, pods, virtualMachines } from '../reconcile/kube/resources.ts';
 import { fields, text } from '../reconcile/systems/json-shape.ts';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
 import { CliStage, desiredFiles } from './cli-stage.ts';
@@ -225,6 +225,28 @@ test('a change is annotated in its own write, told by an Event, and logged with 
   stage.requests();
   await stage.expect(0, args);
   assert.deepEqual(stage.writes(), [], 'nothing to do: no Event');
+});
+
+test('so is a change of a pod', { skip: kubectlIsMissing() }, async () => {
+  const folder = await stage.desired('router', {});
+  await writeFiles(folder, {
+    'router.yaml': `apiVersion: patchpanel.dev/v1alpha1
+kind: NetworkAttachments
+metadata: { name: router-0, namespace: demo }
+spec:
+  target: { kind: Pod }
+  attachments: [{ name: red, network: vlan100 }]
+`,
+  });
+  const args = ['apply', folder, '--record', 'demo/router', '--events', '--log-format', 'json'];
+  const { stderr } = await stage.expect(0, args);
+  assert.match(stderr, /"pod":"demo\/router-0"/);
+  const { commit, targets } = await recordOf('router');
+  assert.equal(targets['pod/demo/router-0'].state, 'in-sync');
+  const pod = await stage.cluster.admin.get(pods, 'demo', 'router-0');
+  assert.equal(pod?.metadata.annotations?.['patchpanel.dev/applied-commit'], commit);
+  const described = await kubectl('describe', 'pod', 'router-0');
+  assert.match(described, /Normal +NetworksChanged +\S+ +patchpanel +done: plug red \[sha256:\w+, run \w+\]/);
 });
 
 test('a failure is a warning on its VM, in one line', { skip: kubectlIsMissing() }, async () => {
