@@ -56,6 +56,8 @@ export interface LiveVmi {
   readonly conditions: readonly Condition[];
   /** `status.migrationState` is there and neither completed nor failed. */
   readonly migrating: boolean;
+  /** `status.migrationState` is there: a launcher of another version may have defined the domain. */
+  readonly hasMigrated?: true;
   readonly hardware: PortFacts;
   /** `status.launcherContainerImageVersion` or the like, such as `v1.9.0`, where known. */
   readonly launcherVersion?: string;

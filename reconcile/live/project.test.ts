@@ -164,6 +164,7 @@ for (const { state, migrating } of migrations) {
   test(`migrationState ${JSON.stringify(state)}: ${migrating ? '' : 'not '}migrating`, () => {
     const object = { metadata: { name: 'db-0', namespace: 'prod' }, status: { migrationState: state } };
     assert.equal(projectVmi(object).migrating, migrating);
+    assert.equal(projectVmi(object).hasMigrated, state === undefined ? undefined : true);
   });
 }
 

@@ -60,6 +60,7 @@ export function projectVmi(object: KubeObject): LiveVmi {
     status: statusNics(status),
     conditions: conditionsOf(status),
     migrating: isMigrating(status.migrationState),
+    ...(present(status.migrationState) ? { hasMigrated: true } : {}),
     hardware: hardwareFacts(object.spec, metadata.annotations),
     ...(launcherVersion === undefined ? {} : { launcherVersion }),
   };

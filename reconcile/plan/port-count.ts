@@ -4,7 +4,7 @@
  * restarts a VM, and nothing lowers what somebody set higher.
  */
 import { activeVmi, runningVmi } from '../diff/layers.ts';
-import type { ClusterFacts, LiveVm, SpecNic } from '../live/model.ts';
+import type { ClusterFacts, LiveVm, LiveVmi, SpecNic } from '../live/model.ts';
 import {
   type BootNic,
   type BusLayout,
@@ -15,6 +15,7 @@ import {
 } from '../systems/kubevirt-layout.ts';
 import { annotations, portFieldPath, sidecarGate } from '../systems/kubevirt-names.ts';
 import {
+  birthSchemes,
   type PortFacts,
   type PortScheme,
   parseSlotCount,
@@ -146,11 +147,16 @@ function portsNow({ vm, cluster }: VmContext): PortsNow {
   const vmi = activeVmi(vm);
   const nics = present((vmi ?? vm).nics);
   const hardware = vmi?.hardware ?? vm.hardware;
-  const schemes = portSchemes(vmi?.launcherVersion ?? cluster.kubevirtVersion);
+  const schemes = vmi === undefined ? portSchemes(cluster.kubevirtVersion) : instanceSchemes(vmi, cluster);
   // NICs may have been plugged since the start: fewer were there then, and the count may be of those.
   const boots = vmi === undefined ? [nics] : nics.map((_, index) => nics.slice(0, index + 1));
   const counts = (boots.length === 0 ? [nics] : boots).map((boot) => portsAt({ hardware, nics: boot, schemes }));
   return { basis: 'forecast', count: Math.min(...counts), buses: bootBuses(hardware, nics, schemes.at(-1)) };
+}
+
+function instanceSchemes(vmi: LiveVmi, { kubevirtVersion }: ClusterFacts): readonly PortScheme[] {
+  const launcherVersion = vmi.launcherVersion ?? kubevirtVersion;
+  return birthSchemes(vmi.hardware, { ...vmi, ...(launcherVersion === undefined ? {} : { launcherVersion }) });
 }
 
 /** A domain without PCIe has no root ports, however many slots it has. */

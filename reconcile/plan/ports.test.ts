@@ -13,8 +13,8 @@ import {
   steps,
   templated,
 } from '../../test/plan-cases.ts';
-import { declared, runningVm } from '../../test/vm-builder.ts';
-import type { LiveVm } from '../live/model.ts';
+import { declared, inPlace, runningVm } from '../../test/vm-builder.ts';
+import type { LiveVm, LiveVmi } from '../live/model.ts';
 
 test('ports', () => {
   checkRows([
@@ -103,6 +103,25 @@ test('the message counts, the remedy leads out', () => {
   const after = planVm([blue, green], runningVm([red], { ...own('red'), ports: 2 }));
   assert.equal(after.blockers[0]?.message, 'db-0 has 0 free PCIe ports and gets 1 back from its unplugs, 2 are needed');
   assert.deepEqual(after.ports?.needed, 2);
+});
+
+test('the remedy promises of a restart only what that KubeVirt gives', () => {
+  const options = (kubevirtVersion: string) => ({ cluster: { ...inPlace, kubevirtVersion } });
+  const large = runningVm([], { ports: 8, hardware: { memoryBytes: 8 * 1024 ** 3 } });
+  const nics = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map((name) => ({ name }));
+  const remedy = (version: string) =>
+    planOf([declared(nics)], [large], options(version)).targets[0]?.blockers[0]?.remedy ?? '';
+  assert.match(remedy('v1.9.0'), /or restart it: it then starts with 16 PCIe ports/);
+  assert.match(remedy('v1.5.2'), /or declare pciePorts: 10 with restart: stage/);
+});
+
+test('a VM that has migrated may have its ports from an older launcher', () => {
+  const hardware = { memoryBytes: 8 * 1024 ** 3 };
+  const wanted = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({ name }));
+  const plan = (vmi: Partial<LiveVmi>) =>
+    codes(planVm(wanted, runningVm([], { xml: false, hardware, vmi: { launcherVersion: 'v1.9.0', ...vmi } })));
+  assert.deepEqual(plan({}), []);
+  assert.deepEqual(plan({ hasMigrated: true }), ['no-ports']);
 });
 
 test('another VM of the fleet is not held up', () => {

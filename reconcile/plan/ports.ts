@@ -3,8 +3,14 @@
  * declared. libvirt gives a NIC the lowest free port, so the port of each plug can be told beforehand.
  */
 import { activeVmi, runningVmi, traceNic } from '../diff/layers.ts';
-import type { LiveVm } from '../live/model.ts';
-import { forecastFreePorts, portSchemes, rootPortsAtBoot, slotCountFor } from '../systems/kubevirt-ports.ts';
+import type { ClusterFacts, LiveVm } from '../live/model.ts';
+import {
+  birthSchemes,
+  forecastFreePorts,
+  portSchemes,
+  rootPortsAtBoot,
+  supportsPcieHotplug,
+} from '../systems/kubevirt-ports.ts';
 import type { LiveDomain } from '../systems/libvirt-domain.ts';
 import { countPorts, type PortCount, portPool } from '../systems/libvirt-ports.ts';
 import type { Action, Blocker, PlanPorts } from './model.ts';
@@ -39,6 +45,7 @@ function freePorts(vm: LiveVm): FreePorts | undefined {
   const forecast = forecastFreePorts(vmi.hardware, {
     nics: vmi.nics.filter(({ name }) => traceNic(vm, name).inDomain).length,
     ...(vmi.launcherVersion === undefined ? {} : { launcherVersion: vmi.launcherVersion }),
+    ...(vmi.hasMigrated === undefined ? {} : { hasMigrated: vmi.hasMigrated }),
   });
   return { basis: 'forecast', free: forecast.min, freeAtMost: forecast.max };
 }
@@ -96,7 +103,7 @@ function busOf(vm: LiveVm, name: string): number | undefined {
  * Whether the domain has too few ports for these steps: `no-ports`, which blocks all of this VM's actions and no other
  * VM's. A forecast counts by its lower bound.
  */
-export function portShortage({ vm }: VmContext, steps: readonly Step[]): Blocker | undefined {
+export function portShortage({ vm, cluster }: VmContext, steps: readonly Step[]): Blocker | undefined {
   const offer = freePorts(vm);
   if (offer === undefined) return undefined;
   const demand = demandOf(vm, steps);
@@ -118,7 +125,7 @@ export function portShortage({ vm }: VmContext, steps: readonly Step[]): Blocker
     'no-ports',
     undefined,
     `${vm.name} has ${free}${forecast}${freed}, ${areNeeded(needed)}`,
-    shortageRemedy(vm, needed - offer.free - (stuck ? 0 : demand.freed)),
+    shortageRemedy(vm, cluster, needed - offer.free - (stuck ? 0 : demand.freed)),
   );
 }
 
@@ -126,25 +133,25 @@ function areNeeded(number: number): string {
   return number === 1 ? '1 is needed' : `${number} are needed`;
 }
 
-function shortageRemedy(vm: LiveVm, short: number): string {
+function shortageRemedy(vm: LiveVm, cluster: ClusterFacts, short: number): string {
   const vmi = activeVmi(vm);
   const others = `Remove ${counted(short, 'attachment')} of ${vm.name} from the declaration`;
   if (vmi === undefined) return `${others}.`;
   const nics = vm.nics.filter((nic) => nic.state !== 'absent').length;
   const total = vm.domain.kind === 'read' ? countPorts(vm.domain.domain).ports.length : undefined;
   const base =
-    total ?? Math.min(...portSchemes(vmi.launcherVersion).map((scheme) => rootPortsAtBoot(vmi.hardware, nics, scheme)));
-  return `${others}, or ${moreRootPorts(vm, base + short)}`;
+    total ?? Math.min(...birthSchemes(vmi.hardware, vmi).map((scheme) => rootPortsAtBoot(vmi.hardware, nics, scheme)));
+  return `${others}, or ${moreRootPorts(vm, cluster, base + short)}`;
 }
 
 /** How a VM gets so many root ports. */
-function moreRootPorts(vm: LiveVm, ports: number): string {
-  const nics = vm.nics.filter((nic) => nic.state !== 'absent').length;
-  const slots = slotCountFor(vm.hardware, nics, ports);
-  if (slots === undefined) {
-    return rootPortsAtBoot(vm.hardware, nics) >= ports
-      ? `restart it: it then starts with ${counted(rootPortsAtBoot(vm.hardware, nics), 'PCIe port')}, which is enough.`
-      : 'change its machine type, architecture or root-complex annotation, for which KubeVirt reserves no PCIe ports.';
+function moreRootPorts({ vmi, nics, hardware }: LiveVm, cluster: ClusterFacts, ports: number): string {
+  const count = nics.filter((nic) => nic.state !== 'absent').length;
+  const schemes = portSchemes(cluster.kubevirtVersion ?? vmi?.launcherVersion);
+  const atStart = Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, count, scheme)));
+  if (atStart >= ports) return `restart it: it then starts with ${counted(atStart, 'PCIe port')}, which is enough.`;
+  if (!supportsPcieHotplug(hardware) || hardware.rootComplexAnnotation) {
+    return 'change its machine type, architecture or root-complex annotation, for which KubeVirt reserves no PCIe ports.';
   }
   return `declare pciePorts: ${ports} with restart: stage, apply, and restart it.`;
 }

@@ -29,6 +29,13 @@ const spec = {
   },
 };
 
+test('virtio disks that are plugged into the running VM are told apart', () => {
+  const claim = (name: string, hotpluggable: boolean) => ({ name, persistentVolumeClaim: { hotpluggable } });
+  const volumes = [claim('root', false), { name: 'lun', dataVolume: { hotpluggable: true } }, claim('plain', true)];
+  const { virtioDisks, hotDisks } = hardwareFacts({ ...spec, volumes }, {});
+  assert.deepEqual([virtioDisks, hotDisks], [2, 1]);
+});
+
 test('a number of ports is read where it is one', () => {
   const devices = (numberPciPorts: unknown) => hardwareFacts({ domain: { devices: { numberPciPorts } } }, {});
   assert.equal(devices(24).declaredPorts, 24);

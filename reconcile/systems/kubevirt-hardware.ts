@@ -24,9 +24,12 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
   const topologyVersion = text(marks[annotations.pciTopologyVersion]);
   const slotCount = text(marks[annotations.pciSlotCount]);
   const declaredPorts = numeric(devices[portCountField]);
+  const disks = items(devices.disks).filter(isVirtioDisk);
+  const hot = hotVolumes(spec);
+  const hotDisks = disks.filter((disk) => hot.has(text(fields(disk).name))).length;
   const hooked = hookPorts(text(marks[annotations.hookSidecars]));
   return {
-    virtioDisks: items(devices.disks).filter(isVirtioDisk).length,
+    virtioDisks: disks.length,
     hostDevices: items(devices.hostDevices).length,
     gpus: items(devices.gpus).length,
     virtioInputs: items(devices.inputs).filter((input) => fields(input).bus === 'virtio').length,
@@ -35,6 +38,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
     balloon: devices.autoattachMemBalloon !== false,
     disableHotplug: devices.disableHotplug === true,
     rootComplexAnnotation: marks[annotations.rootComplex] === 'true',
+    ...(hotDisks === 0 ? {} : { hotDisks }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(machine === undefined ? {} : { machineType: machine }),
     ...(architecture === undefined ? {} : { architecture }),
@@ -43,6 +47,16 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
     ...(declaredPorts === undefined ? {} : { declaredPorts }),
     ...(hooked === undefined ? {} : { hookPorts: hooked }),
   };
+}
+
+/** Names of volumes that are plugged into the running VM, not put into its pod when it starts. */
+function hotVolumes(spec: unknown): ReadonlySet<string | undefined> {
+  const hot = items(fields(spec).volumes)
+    .map(fields)
+    .filter((volume) =>
+      [volume.persistentVolumeClaim, volume.dataVolume].some((source) => fields(source).hotpluggable === true),
+    );
+  return new Set(hot.map(({ name }) => text(name)));
 }
 
 function isVirtioDisk(disk: unknown): boolean {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { hardware } from '../../test/vm-builder.ts';
 import {
+  birthSchemes,
   forecastFreePorts,
   type PortFacts,
   type PortScheme,
@@ -64,6 +65,27 @@ test('free ports as found in domains of running VMs', () => {
   assert.deepEqual(rooted, { min: 0, max: 0, expected: 0 });
   const i440 = forecastFreePorts({ ...usual, machineType: 'pc-i440fx-rhel7.6.0' }, { nics: 1 });
   assert.equal(i440.max, 0);
+});
+
+test('disks that were plugged later hold ports, and were counted at the start or not', () => {
+  const hot = { ...usual, virtioDisks: 4, hotDisks: 2 };
+  const running = { nics: 1, bootNics: 1, launcherVersion: 'v1.9.0' };
+  // The start with two disks gave three ports and the spare, of which two are gone; with four it would have given as many.
+  assert.deepEqual(forecastFreePorts(hot, running), { min: 1, max: 4, expected: 2 });
+  assert.equal(rootPortsAtBoot(hot, 1), rootPortsAtBoot(usual, 1));
+  assert.equal(slotCountFor(hot, 1, 12), slotCountFor(usual, 1, 12));
+});
+
+test('the launcher that defined a domain may be older than the one that it has migrated to', () => {
+  const moved = { nics: 1, bootNics: 1, hasMigrated: true };
+  const facts = { ...usual, memoryBytes: 8 * GiB };
+  assert.equal(forecastFreePorts(facts, { ...moved, launcherVersion: 'v1.9.0' }).min, 3);
+  assert.deepEqual(birthSchemes(facts, { hasMigrated: true, launcherVersion: 'v1.9.0' }), ['v1', 'v2', 'v3']);
+  assert.deepEqual(birthSchemes(facts, { hasMigrated: true, launcherVersion: 'v1.6.2' }), ['v1', 'v2']);
+  assert.deepEqual(birthSchemes(facts, { hasMigrated: true }), ['v1', 'v2', 'v3']);
+  assert.deepEqual(birthSchemes(facts, { launcherVersion: 'v1.9.0' }), ['v3']);
+  const told = { ...facts, topologyVersion: 'v3' };
+  assert.deepEqual(birthSchemes(told, { hasMigrated: true, launcherVersion: 'v1.9.0' }), ['v3']);
 });
 
 test('what is not known widens the range', () => {

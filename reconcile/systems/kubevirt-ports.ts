@@ -16,6 +16,8 @@ export interface PortFacts {
   readonly architecture?: string;
   /** Disks on the virtio bus, each a PCIe device. */
   readonly virtioDisks: number;
+  /** Those of the virtio disks that are plugged into a running VM: at its start they may not be there yet. */
+  readonly hotDisks?: number;
   readonly hostDevices: number;
   readonly gpus: number;
   readonly virtioInputs: number;
@@ -137,6 +139,24 @@ export function portSchemes(launcherVersion?: string): readonly PortScheme[] {
   return ['v3'];
 }
 
+/**
+ * The schemes by which the ports of a running instance may have been given. A migration keeps them, so the launcher that
+ * gave them may be older than the one that runs. The topology annotation, which is set when an instance is made, tells
+ * that it was not.
+ */
+export function birthSchemes(facts: PortFacts, running: Launched): readonly PortScheme[] {
+  const now = portSchemes(running.launcherVersion);
+  if (running.hasMigrated !== true || facts.topologyVersion !== undefined) return now;
+  const all = portSchemes();
+  return all.slice(0, all.findLastIndex((scheme) => now.includes(scheme)) + 1);
+}
+
+/** What is known of the launcher of a running instance. */
+export interface Launched {
+  readonly launcherVersion?: string;
+  readonly hasMigrated?: boolean;
+}
+
 /** Whether KubeVirt of this version runs a script of a ConfigMap in a sidecar image of its own choice. */
 export function runsHookScripts(kubevirtVersion?: string): boolean {
   const [major, minor] = versionOf(kubevirtVersion) ?? [0, 0];
@@ -163,22 +183,33 @@ export interface PortForecast {
  * Ports still free for NICs in a domain that has `nics` of them now.
  *
  * The count was fixed when the VM started, with the NICs of that moment: give `bootNics` if they are known. Otherwise
- * one up to all of the present ones may have been there, and the bounds say so. Disks and host devices that were
- * plugged later take ports too and are not known here, so `min` assumes no more than libvirt's spare is gone.
+ * one up to all of the present ones may have been there, and the bounds say so. So they do of disks that are plugged
+ * into running VMs: each takes a port, and may have been counted at the start. For host devices that were plugged later,
+ * `min` assumes no more than that libvirt's spare is gone.
  */
 export function forecastFreePorts(
   facts: PortFacts,
-  running: { readonly nics: number; readonly bootNics?: number; readonly launcherVersion?: string },
+  running: Launched & { readonly nics: number; readonly bootNics?: number },
 ): PortForecast {
   const boots = running.bootNics === undefined ? range(Math.min(1, running.nics), running.nics) : [running.bootNics];
-  const schemes = portSchemes(running.launcherVersion);
-  const counts = schemes.flatMap((scheme) => boots.map((boot) => freeAfter(facts, boot, running.nics, scheme)));
+  const schemes = birthSchemes(facts, running);
+  const starts = bootDisks(facts);
+  const counts = schemes.flatMap((scheme) =>
+    boots.flatMap((boot) => starts.map((start) => freeAfter(start, boot, running.nics, scheme))),
+  );
   const scheme = schemes.at(-1) ?? 'v3';
   return {
     min: Math.max(0, Math.min(...counts.map(({ free, spare }) => free - spare))),
     max: Math.max(0, ...counts.map(({ free }) => free)),
-    expected: Math.max(0, freeAfter(facts, boots[0] ?? 0, running.nics, scheme).free),
+    expected: Math.max(0, freeAfter(starts[0] ?? facts, boots[0] ?? 0, running.nics, scheme).free),
   };
+}
+
+/** The hardware at a start: with disks yet to be plugged, which are in `hotDisks` then, and with all of them there. */
+function bootDisks(facts: PortFacts): readonly PortFacts[] {
+  const { hotDisks = 0, ...known } = facts;
+  const later = { ...facts, virtioDisks: facts.virtioDisks - hotDisks };
+  return hotDisks === 0 ? [known] : [later, known];
 }
 
 function freeAfter(
@@ -188,7 +219,7 @@ function freeAfter(
   scheme: PortScheme,
 ): { readonly free: number; readonly spare: number } {
   const { placeholders, extra, spare } = portLayout(facts, bootNics, scheme);
-  return { free: placeholders + extra + spare - (nics - bootNics), spare };
+  return { free: placeholders + extra + spare - (nics - bootNics) - (facts.hotDisks ?? 0), spare };
 }
 
 function range(from: number, to: number): readonly number[] {
@@ -203,12 +234,15 @@ export interface BootNics {
   readonly conventional: number;
 }
 
-/** PCIe root ports that a fresh start gives in all: taken by boot devices, or free. */
+/** PCIe root ports that a fresh start gives in all, at least: taken by boot devices, or free. */
 export function rootPortsAtBoot(facts: PortFacts, nics: number | BootNics, scheme: PortScheme = 'v3'): number {
   if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return 0;
   const { count, conventional } = typeof nics === 'number' ? { count: nics, conventional: 0 } : nics;
-  const { placeholders, extra, spare, inUse } = portLayout(facts, count, scheme);
-  return inUse - offPorts(facts, conventional) + placeholders + extra + spare;
+  const totals = bootDisks(facts).map((start) => {
+    const { placeholders, extra, spare, inUse } = portLayout(start, count, scheme);
+    return inUse - offPorts(start, conventional) + placeholders + extra + spare;
+  });
+  return Math.min(...totals);
 }
 
 /** Devices that KubeVirt counts and that take no root port of their own. */
