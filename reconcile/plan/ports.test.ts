@@ -148,6 +148,22 @@ test('each plug gets the lowest free port, the strip shows all', () => {
   );
 });
 
+test('a NIC in flight that goes behind a bridge takes no root port', () => {
+  const e1000 = { ...red, model: 'e1000' };
+  const vm = runningVm([], { ports: 4 });
+  assert.ok(vm.domain.kind === 'read');
+  const { domain } = vm.domain;
+  const bridge = { index: 5, model: 'pcie-to-pci-bridge', hotplug: true };
+  const pciControllers = [...domain.pciControllers, bridge];
+  const arriving = { ...runningVm([e1000]), domain: { kind: 'read', domain: { ...domain, pciControllers } } as const };
+  const target = planVm([e1000, blue], arriving);
+  assert.deepEqual(steps(target), ['follow red plugged', 'plug blue in-place']);
+  assert.deepEqual(
+    target.ports?.strip?.map(({ index, state }) => `${index} ${state}`),
+    ['1 used', '2 taken', '3 free', '4 free'],
+  );
+});
+
 test('a declared port count that waits for a restart stops nothing else', () => {
   const plan = (pciePorts: number, vm: LiveVm) => planOf([declared([blue], { pciePorts })], [vm]).targets[0];
   const short = plan(24, runningVm([], { ports: 8 }));

@@ -189,6 +189,7 @@ function place(
 ): { readonly strip: Strip; readonly actions: readonly Action[] } {
   const now = new Map(strip.map((port) => [port.index, port]));
   const moves = new Set(steps.filter((step) => 'port' in step && step.port).map(({ kind, name }) => `${kind} ${name}`));
+  const goesToRootPort = (name: string) => !isConventional(vm, vm.nics.find((nic) => nic.name === name)?.model);
   const release = (name: string) => {
     const port = now.get(busOf(vm, name) ?? -1);
     if (port?.state === 'used' && givesRootPort(vm, name)) now.set(port.index, { ...port, state: 'freed' });
@@ -204,7 +205,7 @@ function place(
       case 'follow':
         if (!moves.has(`follow ${action.attachment}`)) return action;
         if (action.until === 'gone') release(action.attachment);
-        else if (action.until === 'plugged') take(action.attachment);
+        else if (action.until === 'plugged' && goesToRootPort(action.attachment)) take(action.attachment);
         return action;
       case 'unplug':
         for (const name of action.attachments) if (moves.has(`unplug ${name}`)) release(name);
@@ -223,7 +224,7 @@ function place(
           : action;
       }
       case 'swap':
-        if (moves.has(`swap ${action.attachment}`)) take(action.attachment);
+        if (moves.has(`swap ${action.attachment}`) && goesToRootPort(action.attachment)) take(action.attachment);
         return action;
       case 'link':
       case 'edit-template':
