@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blue, checkRows, own, paused, planVm, red, templated, withPod, withVmi } from '../../test/plan-cases.ts';
-import { runningVm, statusNic, stoppedVm } from '../../test/vm-builder.ts';
+import {
+  blue,
+  checkRows,
+  own,
+  paused,
+  planOf,
+  planVm,
+  red,
+  templated,
+  withPod,
+  withVmi,
+} from '../../test/plan-cases.ts';
+import { declared, inPlace, runningVm, statusNic, stoppedVm } from '../../test/vm-builder.ts';
+import type { ClusterFacts } from '../live/model.ts';
 
 test('eligibility', () => {
   const idle = runningVm();
@@ -67,6 +79,20 @@ test('eligibility', () => {
       actions: ['follow blue plugged'],
     },
   ]);
+});
+
+test('with a declared number of ports the remedy lists every field that may get it', () => {
+  const argo = { ...runningVm(), otherManagers: [{ tool: 'Argo CD', evidence: 'label' }] };
+  const remedy = (cluster: Partial<ClusterFacts>) =>
+    planOf([declared([blue], { pciePorts: 24 })], [argo], { restart: 'stage', cluster: { ...inPlace, ...cluster } })
+      .targets[0]?.blockers[0]?.remedy ?? '';
+  const at = '/spec/template/metadata/annotations';
+  const [slots, hook] = [`${at}/kubevirt.io~1pci-interface-slot-count`, `${at}/hooks.kubevirt.io~1hookSidecars`];
+  const field = '/spec/template/spec/domain/devices/numberPciPorts';
+  const listed = (text: string) => [slots, hook, field].filter((path) => text.includes(path));
+  assert.deepEqual(listed(remedy({ sidecarGate: false })), [slots]);
+  assert.deepEqual(listed(remedy({ sidecarGate: true })), [slots, hook]);
+  assert.deepEqual(listed(remedy({ portField: true })), [field]);
 });
 
 test('remedies name the exact way out', () => {

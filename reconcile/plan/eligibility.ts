@@ -1,7 +1,7 @@
 /** Whether a VM may be written at all, and whether now. */
 import { activeVmi } from '../diff/layers.ts';
-import type { LiveVm, OtherManager } from '../live/model.ts';
-import { conditionTypes } from '../systems/kubevirt-names.ts';
+import type { ClusterFacts, LiveVm, OtherManager } from '../live/model.ts';
+import { annotations, conditionTypes, portFieldPath } from '../systems/kubevirt-names.ts';
 import { sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
 import type { Blocker, RunState } from './model.ts';
 import { blocker, type VmContext } from './steps.ts';
@@ -85,14 +85,21 @@ const networksPath = '/spec/template/spec/networks';
 const interfacesPath = '/spec/template/spec/domain/devices/interfaces';
 /** Written by KubeVirt into the template of a running VM, so another owner of the template sees drift there too. */
 const topologyPath = '/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version';
-/** Written where a number of ports is declared. */
+const portFieldPointer = `/spec/template/spec/${portFieldPath.replaceAll('.', '/')}`;
 const slotCountPath = '/spec/template/metadata/annotations/kubevirt.io~1pci-interface-slot-count';
+const hookPath = `/spec/template/metadata/annotations/${annotations.hookSidecars.replaceAll('/', '~1')}`;
 
-function sharedOwnership({ vm, diff }: VmContext): Blocker {
+/** What may be written where a number of ports is declared. */
+function portPaths({ portField, sidecarGate }: ClusterFacts): readonly string[] {
+  if (portField === true) return [portFieldPointer];
+  return sidecarGate === true ? [slotCountPath, hookPath] : [slotCountPath];
+}
+
+function sharedOwnership({ vm, diff, cluster }: VmContext): Blocker {
   const managers = vm.otherManagers.toSorted((a, b) => (a.tool < b.tool ? -1 : 1));
   const who = managers.map(({ tool, evidence }) => `${tool} (${evidence})`).join(', ');
   const paths = [networksPath, interfacesPath, topologyPath];
-  if (diff.desired.pciePorts !== undefined) paths.push(slotCountPath);
+  if (diff.desired.pciePorts !== undefined) paths.push(...portPaths(cluster));
   const listed = `${paths.slice(0, -1).join(', ')} and ${paths.at(-1)}`;
   const ways = [...new Set(managers.map((manager) => wayOut(manager, listed)))].join(' ');
   return blocker(
