@@ -167,10 +167,7 @@ function rootPortsOf(vm: LiveVm): number {
 
 /** The lower bound over all schemes that the launcher may follow. */
 function portsAt({ hardware, nics, schemes }: NextStart): number {
-  const ports = Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, bootNics(nics), scheme)));
-  // Where a hook lists the ports libvirt adds no spare.
-  if (hardware.hookPorts !== undefined) return Math.max(ports - 1, hardware.hookPorts);
-  return Math.max(ports, hardware.declaredPorts ?? 0);
+  return Math.min(...schemes.map((scheme) => rootPortsAtBoot(hardware, bootNics(nics), scheme)));
 }
 
 function withKnob(hardware: PortFacts, write: SetPorts | undefined): PortFacts {

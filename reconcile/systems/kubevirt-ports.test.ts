@@ -76,6 +76,17 @@ test('disks that were plugged later hold ports, and were counted at the start or
   assert.equal(slotCountFor(hot, 1, 12), slotCountFor(usual, 1, 12));
 });
 
+test('ports that the field or a hook gave are free too', () => {
+  const running = { nics: 1, bootNics: 1, launcherVersion: 'v1.9.0' };
+  // Of 11 ports 7 hold devices.
+  assert.equal(rootPortsAtBoot(usual, 1) - forecastFreePorts(usual, running).expected, 7);
+  assert.equal(forecastFreePorts({ ...usual, declaredPorts: 24 }, running).expected, 24 - 7);
+  assert.equal(forecastFreePorts({ ...usual, declaredPorts: 4 }, running).expected, 4);
+  assert.equal(forecastFreePorts({ ...usual, hookPorts: 24 }, running).min, 24 - 7);
+  // Where ports are listed libvirt adds no spare.
+  assert.equal(forecastFreePorts({ ...usual, hookPorts: 4 }, running).expected, 3);
+});
+
 test('the launcher that defined a domain may be older than the one that it has migrated to', () => {
   const moved = { nics: 1, bootNics: 1, hasMigrated: true };
   const facts = { ...usual, memoryBytes: 8 * GiB };

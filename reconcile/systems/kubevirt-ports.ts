@@ -218,8 +218,13 @@ function freeAfter(
   nics: number,
   scheme: PortScheme,
 ): { readonly free: number; readonly spare: number } {
-  const { placeholders, extra, spare } = portLayout(facts, bootNics, scheme);
-  return { free: placeholders + extra + spare - (nics - bootNics) - (facts.hotDisks ?? 0), spare };
+  const layout = portLayout(facts, bootNics, scheme);
+  const { placeholders, extra, spare } = layout;
+  const later = nics - bootNics + (facts.hotDisks ?? 0);
+  if (!hasRootPorts(facts)) return { free: -later, spare };
+  const own = totalOf(facts, layout, 0);
+  const free = placeholders + extra + spare + withKnobs(facts, own) - own - later;
+  return { free, spare: facts.hookPorts === undefined ? spare : 0 };
 }
 
 function range(from: number, to: number): readonly number[] {
@@ -236,13 +241,25 @@ export interface BootNics {
 
 /** PCIe root ports that a fresh start gives in all, at least: taken by boot devices, or free. */
 export function rootPortsAtBoot(facts: PortFacts, nics: number | BootNics, scheme: PortScheme = 'v3'): number {
-  if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return 0;
+  if (!hasRootPorts(facts)) return 0;
   const { count, conventional } = typeof nics === 'number' ? { count: nics, conventional: 0 } : nics;
-  const totals = bootDisks(facts).map((start) => {
-    const { placeholders, extra, spare, inUse } = portLayout(start, count, scheme);
-    return inUse - offPorts(start, conventional) + placeholders + extra + spare;
-  });
-  return Math.min(...totals);
+  const totals = bootDisks(facts).map((start) => totalOf(start, portLayout(start, count, scheme), conventional));
+  return withKnobs(facts, Math.min(...totals));
+}
+
+function hasRootPorts(facts: PortFacts): boolean {
+  return supportsPcieHotplug(facts) && !facts.rootComplexAnnotation;
+}
+
+/** What KubeVirt and libvirt give of their own accord. */
+function totalOf(facts: PortFacts, layout: PortLayout, conventionalNics: number): number {
+  const { placeholders, extra, spare, inUse } = layout;
+  return inUse - offPorts(facts, conventionalNics) + placeholders + extra + spare;
+}
+
+/** What the field or a hook makes of it. Where a hook lists the ports, libvirt adds no spare. */
+function withKnobs({ declaredPorts = 0, hookPorts }: PortFacts, ports: number): number {
+  return hookPorts === undefined ? Math.max(ports, declaredPorts) : Math.max(ports - 1, hookPorts);
 }
 
 /** Devices that KubeVirt counts and that take no root port of their own. */
@@ -256,7 +273,7 @@ function offPorts(facts: PortFacts, conventionalNics: number): number {
  * where it gets as many as it is, and where no count can (another machine type, everything on the root complex).
  */
 export function slotCountFor(facts: PortFacts, nics: number | BootNics, ports: number): number | undefined {
-  if (!supportsPcieHotplug(facts) || facts.rootComplexAnnotation) return undefined;
+  if (!hasRootPorts(facts)) return undefined;
   if (rootPortsAtBoot(facts, nics) >= ports) return undefined;
   const first = typeof nics === 'number' ? nics : nics.count;
   // Each slot more gives a port more, or takes the place of one that would have been appended.
