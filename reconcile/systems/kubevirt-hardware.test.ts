@@ -36,6 +36,15 @@ test('virtio disks that are plugged into the running VM are told apart', () => {
   assert.deepEqual([virtioDisks, hotDisks], [2, 1]);
 });
 
+test('what sits on USB brings its controller', () => {
+  const usb = (devices: object) => hardwareFacts({ domain: { devices } }, {}).usb;
+  assert.equal(usb({}), undefined);
+  assert.equal(usb({ inputs: [{ name: 'tablet', bus: 'virtio', type: 'tablet' }] }), undefined);
+  assert.equal(usb({ inputs: [{ name: 'tablet', type: 'tablet' }] }), true);
+  assert.equal(usb({ disks: [{ name: 'stick', disk: { bus: 'usb' } }] }), true);
+  assert.equal(usb({ clientPassthrough: {} }), true);
+});
+
 test('a number of ports is read where it is one', () => {
   const devices = (numberPciPorts: unknown) => hardwareFacts({ domain: { devices: { numberPciPorts } } }, {});
   assert.equal(devices(24).declaredPorts, 24);
@@ -58,6 +67,7 @@ test('devices, memory and annotations are read', () => {
     balloon: false,
     disableHotplug: true,
     rootComplexAnnotation: true,
+    usb: true,
     memoryBytes: 4 * 1024 ** 3,
     machineType: 'q35',
     architecture: 'amd64',

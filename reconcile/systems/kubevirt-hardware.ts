@@ -1,5 +1,5 @@
 /** The hardware that a VM template or VMI asks for, as far as PCIe ports depend on it. */
-import { fields, items, numeric, present, text } from './json-shape.ts';
+import { type Fields, fields, items, numeric, present, text } from './json-shape.ts';
 import { annotations, portCountField } from './kubevirt-names.ts';
 import type { PortFacts } from './kubevirt-ports.ts';
 import { hookPorts } from './kubevirt-sidecar.ts';
@@ -38,6 +38,7 @@ export function hardwareFacts(spec: unknown, metadataAnnotations: unknown): Port
     balloon: devices.autoattachMemBalloon !== false,
     disableHotplug: devices.disableHotplug === true,
     rootComplexAnnotation: marks[annotations.rootComplex] === 'true',
+    ...(needsUsb(devices) ? { usb: true } : {}),
     ...(hotDisks === 0 ? {} : { hotDisks }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(machine === undefined ? {} : { machineType: machine }),
@@ -59,7 +60,20 @@ function hotVolumes(spec: unknown): ReadonlySet<string | undefined> {
   return new Set(hot.map(({ name }) => text(name)));
 }
 
+/** Inputs sit on USB unless they say otherwise. */
+function needsUsb(devices: Fields): boolean {
+  return (
+    items(devices.inputs).some((input) => fields(input).bus !== 'virtio') ||
+    items(devices.disks).some((disk) => isOnBus(disk, 'usb')) ||
+    present(devices.clientPassthrough)
+  );
+}
+
 function isVirtioDisk(disk: unknown): boolean {
+  return isOnBus(disk, 'virtio');
+}
+
+function isOnBus(disk: unknown, bus: string): boolean {
   const { disk: plain, lun, cdrom } = fields(disk);
-  return [plain, lun, cdrom].some((kind) => fields(kind).bus === 'virtio');
+  return [plain, lun, cdrom].some((kind) => fields(kind).bus === bus);
 }

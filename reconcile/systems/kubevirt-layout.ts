@@ -3,7 +3,7 @@
  * and kept until the next start, so a start with other NICs, or another number of ports, moves the devices behind them.
  *
  * Rests on the order in which libvirt 9 places kinds of devices on q35 and KubeVirt v1.9 lists them: NICs, placeholders,
- * SCSI and serial controllers, virtio disks, host devices, balloon, rng, inputs, the spare port, appended ports.
+ * USB, SCSI and serial controllers, virtio disks, host devices, balloon, rng, inputs, the spare port, appended ports.
  */
 
 import { type BootNics, type PortFacts, type PortScheme, portLayout, supportsPcieHotplug } from './kubevirt-ports.ts';
@@ -32,6 +32,7 @@ export function bootBuses(
   const devices: readonly (string | undefined)[] = [
     ...nics.filter(({ sriov }) => !sriov).map((nic) => (isConventional(nic) ? undefined : `nic ${nic.name}`)),
     ...numbered('placeholder', placeholders),
+    ...(facts.usb === true ? ['usb'] : []),
     ...(facts.disableHotplug ? [] : ['scsi']),
     'virtio-serial',
     ...numbered('disk', facts.virtioDisks),
@@ -92,6 +93,7 @@ function keyOf(label: string): string | undefined {
   }
   const letter = /^disk vd([a-z])$/.exec(label)?.[1];
   if (letter !== undefined) return `disk ${letter.charCodeAt(0) - 'a'.charCodeAt(0)}`;
+  if (label.startsWith('controller usb')) return 'usb';
   if (label.startsWith('controller scsi')) return 'scsi';
   if (label.startsWith('controller virtio-serial')) return 'virtio-serial';
   if (label.startsWith('controller pci')) return 'bridge';
@@ -110,6 +112,8 @@ export function deviceWords(key: string): string | undefined {
     case 'hostdev':
     case 'input':
       return `${kind} ${rest}`;
+    case 'usb':
+      return 'USB controller';
     case 'scsi':
     case 'virtio-serial':
       return `${kind} controller`;

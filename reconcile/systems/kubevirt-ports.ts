@@ -21,6 +21,8 @@ export interface PortFacts {
   readonly hostDevices: number;
   readonly gpus: number;
   readonly virtioInputs: number;
+  /** Something sits on USB, such as the tablet of a Windows VM, so its controller is a PCIe device. */
+  readonly usb?: true;
   readonly watchdog: boolean;
   readonly rng: boolean;
   /** `autoattachMemBalloon`; true where unset. */
@@ -101,17 +103,19 @@ export function portLayout(facts: PortFacts, nics: number, scheme: PortScheme = 
   if (scheme === 'v2') return { placeholders: wanted, extra: 0, spare: 1, inUse };
   const placeholders = typeof slots === 'number' ? Math.max(0, slots - nics) : fromMinimum;
   // On v3 the ports behind boot devices, the placeholders and the spare are there before any is appended.
-  const before = inUse - busZeroDevices + placeholders + 1;
+  const before = inUse - busZeroDevices(facts) + placeholders + 1;
   const extra = Math.min(Math.max(0, wanted - placeholders), Math.max(0, lastControllerIndex - before));
   return { placeholders, extra, spare: 1, inUse };
 }
 
-/** The absent USB controller, which KubeVirt counts although it has no address. */
-const busZeroDevices = 1;
+/** The USB controller, which KubeVirt counts even where it is none and so has no address. */
+function busZeroDevices({ usb }: PortFacts): number {
+  return usb === true ? 0 : 1;
+}
 
 /** Devices besides NICs that KubeVirt counts before libvirt placed anything. */
 function otherDevices(facts: PortFacts): number {
-  const controllers = 1 + 1 + (facts.disableHotplug ? 0 : 1); // usb (model none), virtio-serial, scsi
+  const controllers = 1 + 1 + (facts.disableHotplug ? 0 : 1); // usb, virtio-serial, scsi
   return (
     controllers +
     facts.virtioDisks +
@@ -265,7 +269,7 @@ function withKnobs({ declaredPorts = 0, hookPorts }: PortFacts, ports: number): 
 /** Devices that KubeVirt counts and that take no root port of their own. */
 function offPorts(facts: PortFacts, conventionalNics: number): number {
   const behindBridge = conventionalNics + (facts.watchdog ? 1 : 0);
-  return busZeroDevices + Math.max(0, behindBridge - 1);
+  return busZeroDevices(facts) + Math.max(0, behindBridge - 1);
 }
 
 /**

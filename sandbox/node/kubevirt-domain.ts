@@ -186,7 +186,7 @@ function bootDevices(vmi: KubeObject, pod: PodNetworks, placeholders: number): r
     ...items(devices.disks)
       .map(fields)
       .map((disk, index, all) => diskOf(vmi, disk, index, all, virtio)),
-    { kind: 'controller', type: 'usb', index: 0, model: 'none' },
+    { kind: 'controller', type: 'usb', index: 0, model: facts.usb === true ? 'qemu-xhci' : 'none' },
     ...(facts.disableHotplug ? [] : [{ kind: 'controller', type: 'scsi', index: 0, model: virtio } as const]),
     { kind: 'controller', type: 'virtio-serial', index: 0, model: virtio },
     ...nics.filter((nic) => nic.kind === 'interface'),

@@ -43,6 +43,7 @@ const cases: readonly Case[] = [
   { title: 'five disks', disks: 5, memory: '4Gi' },
   { title: 'a watchdog, which brings a bridge', devices: { watchdog: { name: 'dog', i6300esb: { action: 'reset' } } } },
   { title: 'a virtio tablet', devices: { inputs: [{ name: 'tablet', type: 'tablet', bus: 'virtio' }] } },
+  { title: 'a USB tablet, as Windows has one', devices: { inputs: [{ name: 'tablet', type: 'tablet', bus: 'usb' }] } },
   { title: 'hot-plug of disks off', devices: { disableHotplug: true } },
   { title: 'no graphics', devices: { autoattachGraphicsDevice: false } },
   { title: 'slot count for 24 ports', annotations: slots(17) },
