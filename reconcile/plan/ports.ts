@@ -180,6 +180,12 @@ export function planPorts({ vm }: VmContext, steps: readonly Step[], actions: re
   return { ports: { ...ports, strip: placed.strip }, actions: placed.actions };
 }
 
+function concernsRootPort(vm: LiveVm, step: Step): boolean {
+  if (!('port' in step && step.port)) return false;
+  const model = step.kind === 'plug' ? step.attachment.model : vm.nics.find(({ name }) => name === step.name)?.model;
+  return !isConventional(vm, model);
+}
+
 /** Plays the actions on the strip: a NIC that goes frees its port, one that comes takes the lowest free one. */
 function place(
   vm: LiveVm,
@@ -188,8 +194,7 @@ function place(
   strip: readonly Port[],
 ): { readonly strip: Strip; readonly actions: readonly Action[] } {
   const now = new Map(strip.map((port) => [port.index, port]));
-  const moves = new Set(steps.filter((step) => 'port' in step && step.port).map(({ kind, name }) => `${kind} ${name}`));
-  const goesToRootPort = (name: string) => !isConventional(vm, vm.nics.find((nic) => nic.name === name)?.model);
+  const moves = new Set(steps.filter((step) => concernsRootPort(vm, step)).map(({ kind, name }) => `${kind} ${name}`));
   const release = (name: string) => {
     const port = now.get(busOf(vm, name) ?? -1);
     if (port?.state === 'used' && givesRootPort(vm, name)) now.set(port.index, { ...port, state: 'freed' });
@@ -205,15 +210,13 @@ function place(
       case 'follow':
         if (!moves.has(`follow ${action.attachment}`)) return action;
         if (action.until === 'gone') release(action.attachment);
-        else if (action.until === 'plugged' && goesToRootPort(action.attachment)) take(action.attachment);
+        else if (action.until === 'plugged') take(action.attachment);
         return action;
       case 'unplug':
         for (const name of action.attachments) if (moves.has(`unplug ${name}`)) release(name);
         return action;
       case 'plug': {
-        const taking = action.attachments.filter(
-          ({ name, model }) => moves.has(`plug ${name}`) && !isConventional(vm, model),
-        );
+        const taking = action.attachments.filter(({ name }) => moves.has(`plug ${name}`));
         const taken = taking.flatMap(({ name }) => {
           const index = take(name);
           return index === undefined ? [] : [[name, index] as const];
@@ -224,7 +227,7 @@ function place(
           : action;
       }
       case 'swap':
-        if (moves.has(`swap ${action.attachment}`) && goesToRootPort(action.attachment)) take(action.attachment);
+        if (moves.has(`swap ${action.attachment}`)) take(action.attachment);
         return action;
       case 'link':
       case 'edit-template':
