@@ -105,6 +105,9 @@ function validateEvent(object: JsonObject): readonly FieldError[] {
   if (involved !== namespace && !(involved === '' && namespace === 'default')) {
     errors.push(fieldInvalid('involvedObject.namespace', involved, 'does not match event.namespace'));
   }
+  // An event with a time of its own is one of the newer kind, whichever API it comes through.
+  const asked = object.eventTime === null ? [] : ['reportingComponent', 'reportingInstance', 'action', 'reason'];
+  for (const key of asked) if ((text(object[key]) ?? '') === '') errors.push(fieldRequired(key));
   return errors;
 }
 

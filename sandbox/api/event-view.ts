@@ -38,11 +38,18 @@ export const eventView: View = {
   validateNew,
 };
 
-/** The newer API asks for a time and a known type. */
+/** The newer API asks for a time and a known type, and for none of what the older one had for them. */
 function validateNew(event: JsonObject): readonly FieldError[] {
   const errors: FieldError[] = [];
   const type = text(event.type) ?? '';
   if (event.eventTime === null) errors.push(fieldRequired('eventTime'));
   if (type !== 'Normal' && type !== 'Warning') errors.push(fieldInvalid('type', '', `has invalid value: ${type}`));
+  for (const key of ['firstTimestamp', 'lastTimestamp', 'count', 'source']) {
+    if (!isUnset(event[key])) errors.push(fieldInvalid(key, '', 'needs to be unset'));
+  }
   return errors;
+}
+
+function isUnset(value: unknown): boolean {
+  return (value ?? 0) === 0 || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 }
