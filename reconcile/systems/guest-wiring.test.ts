@@ -101,6 +101,15 @@ test('what belongs to others stays', () => {
   assert.ok(lines(stepsToUnwire(wiring, wired, { addresses: [] }, true)).includes(`ip link set dev ${tap} nomaster`));
 });
 
+test('what KubeVirt made under these names stays, while its NIC or another port is on it', () => {
+  const guest = link(tap, { kind: 'tun', master: bridge });
+  const port = link(`${podInterface}-nic`, { kind: 'veth', master: bridge });
+  const renamed = [link(podInterface, { kind: 'dummy' }), link(bridge, { kind: 'bridge' }), guest, port];
+  assert.deepEqual(lines(stepsToUnwire(wiring, renamed, { addresses: [] })), []);
+  const masquerade = [link(podInterface, { kind: 'veth' }), link(bridge, { kind: 'bridge' }), guest];
+  assert.deepEqual(lines(stepsToUnwire(wiring, masquerade, { addresses: [] }, true)), []);
+});
+
 const refusals: readonly [string, readonly Link[], string, RegExp][] = [
   ['no interface', [], 'missing', /has no interface/],
   ['macvlan', [{ ...pod, kind: 'macvlan', mode: 'bridge' }], 'unfit', /is a macvlan/],

@@ -99,7 +99,7 @@ export function stepsToWire(wiring: Wiring, links: readonly Link[], attached: bo
 
 /**
  * The way back: tap, bridge, then the pod interface as it was. Never touches a tap of another bridge, nor a bridge that has
- * other ports.
+ * other ports; nor what KubeVirt or others made under these names, where another NIC or port uses it.
  *
  * @param fallback what network-status says of the interface, where no note is left
  * @param keepTap the tap is another's: it is only let go
@@ -111,6 +111,13 @@ export function stepsToUnwire(
   keepTap = false,
 ): readonly WiringStep[] {
   const { podInterface, bridge, tap, portMac } = wiring;
+  const pod = find(links, podInterface);
+  const note = pod === undefined ? undefined : readNote(pod);
+  const free = otherPorts(links, wiring).length === 0;
+  // Ours begins with the note and ends with it.
+  const isOurs = pod === undefined || note !== undefined || pod.mac === portMac;
+  if (!isOurs && (keepTap || !free)) return [];
+
   const steps: WiringStep[] = [];
   const ip = (...args: readonly string[]): number => steps.push({ command: ['ip', ...args] });
   const held = find(links, tap);
@@ -118,14 +125,11 @@ export function stepsToUnwire(
     if (!keepTap) ip('link', 'delete', 'dev', tap);
     else if (held.master !== undefined) ip('link', 'set', 'dev', tap, 'nomaster');
   }
-  const pod = find(links, podInterface);
   if (pod?.master === bridge) ip('link', 'set', 'dev', podInterface, 'nomaster');
-  const free = otherPorts(links, wiring).length === 0;
   if (find(links, bridge)?.kind === 'bridge' && free) ip('link', 'delete', 'dev', bridge);
 
   if (pod === undefined) return steps;
-  const note = readNote(pod);
-  if (note === undefined && pod.mac !== portMac && pod.master !== bridge) return steps;
+  if (!isOurs && pod.master !== bridge) return steps;
   const before = note ?? fallback;
   if (before.mac !== undefined && pod.mac !== before.mac) {
     ip('link', 'set', 'dev', podInterface, 'address', before.mac);
