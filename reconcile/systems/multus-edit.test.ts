@@ -21,7 +21,11 @@ interface Row {
 
 const addRed: NetworksEdit = { kind: 'add', element: red };
 const dropBlue: NetworksEdit = { kind: 'remove', elements: [blue] };
-const first = { kind: 'repair', elements: [{ index: 0, interface: 'net1' }] } as const;
+const repairOf = (name: string, iface = 'net1', index = 0): NetworksEdit => ({
+  kind: 'repair',
+  elements: [{ index, network: { namespace: 'ns', name }, interface: iface }],
+});
+const first = repairOf('blue');
 const written = '{"name":"red","namespace":"ns","interface":"net2"}';
 
 const rows: readonly Row[] = [
@@ -77,16 +81,16 @@ const rows: readonly Row[] = [
   {
     what: 'a repair of an empty name',
     raw: '[{"interface":"","name":"b"}]',
-    edit: first,
+    edit: repairOf('b'),
     value: '[{"interface":"","name":"b","interface":"net1"}]',
   },
-  { what: 'a repair of an element without keys', raw: '[{}]', edit: first, value: '[{"interface":"net1"}]' },
+  { what: 'a repair of an element without keys', raw: '[{}]', edit: repairOf(''), value: '[{"interface":"net1"}]' },
   { what: 'a repair of the short form', raw: 'blue ,red', edit: first, value: 'blue@net1 ,red' },
   { what: 'a repair after a bare @', raw: 'blue@', edit: first, value: 'blue@net1' },
   {
     what: 'a repair by a name that the short form can not say',
     raw: 'blue',
-    edit: { kind: 'repair', elements: [{ index: 0, interface: 'Net_1' }] },
+    edit: repairOf('blue', 'Net_1'),
     value: '[{"name":"blue","namespace":"ns","interface":"Net_1"}]',
   },
   { what: 'a kick of nothing', raw: undefined, edit: { kind: 'kick' }, value: '[]' },
@@ -108,7 +112,9 @@ const rows: readonly Row[] = [
     edit: { kind: 'add', element: { ...red, mac: 'x' } },
     refused: /other elements/,
   },
-  { what: 'a repair of what has an interface', raw: 'blue@net1', edit: first, refused: /element 1/ },
+  { what: 'a repair of what has an interface', raw: 'blue@net2', edit: first, refused: /element 1/ },
+  { what: 'a repair that was done', raw: 'blue@net1', edit: first, value: 'blue@net1' },
+  { what: 'a repair of what moved', raw: 'red,blue', edit: first, refused: /element 1 is not that of ns\/blue/ },
   { what: 'a repair of what is not there', raw: undefined, edit: first, refused: /element 1/ },
 ];
 
@@ -157,7 +163,12 @@ const elementKey = fc.record(
 const edits: fc.Arbitrary<NetworksEdit> = fc.oneof(
   elementKey.map((element): NetworksEdit => ({ kind: 'add', element })),
   fc.array(elementKey, { maxLength: 3 }).map((elements): NetworksEdit => ({ kind: 'remove', elements })),
-  fc.nat({ max: 3 }).map((index): NetworksEdit => ({ kind: 'repair', elements: [{ index, interface: 'net9' }] })),
+  fc.tuple(elementKey, fc.nat({ max: 3 })).map(
+    ([{ namespace, name }, index]): NetworksEdit => ({
+      kind: 'repair',
+      elements: [{ index, network: { namespace, name }, interface: 'net9' }],
+    }),
+  ),
   fc.constant<NetworksEdit>({ kind: 'kick' }),
 );
 
@@ -273,7 +284,9 @@ test('recorded values take every edit, or refuse it, without harm to others', { 
       { kind: 'add', element: { namespace: 'ns', name: 'x', interface: 'fresh0' } },
       { kind: 'kick' },
       ...own.map((element): NetworksEdit => ({ kind: 'remove', elements: [element] })),
-      ...own.map((_, index): NetworksEdit => ({ kind: 'repair', elements: [{ index, interface: 'net9' }] })),
+      ...own.map(
+        (network, index): NetworksEdit => ({ kind: 'repair', elements: [{ index, network, interface: 'net9' }] }),
+      ),
     ];
     for (const edit of each) if (check(input, edit).ok) done += 1;
   }

@@ -24,10 +24,14 @@ export type NetworksEdit =
     }
   /** Those that are not there are passed over. */
   | { readonly kind: 'remove'; readonly elements: readonly ElementKey[] }
-  /** Gives elements, by their position from 0, the interface that they lack. */
+  /** Gives elements, by their position from 0 and their network, the interface that they lack. */
   | {
       readonly kind: 'repair';
-      readonly elements: readonly { readonly index: number; readonly interface: string }[];
+      readonly elements: readonly {
+        readonly index: number;
+        readonly network: ObjectName;
+        readonly interface: string;
+      }[];
     }
   /** Other bytes, the same meaning: a controller that gave up looks again. */
   | { readonly kind: 'kick' };
@@ -50,12 +54,28 @@ export function editNetworks(raw: string | undefined, podNamespace: string, edit
   if (edit.kind === 'kick') return kick(raw, podNamespace);
   const fault = editFault(edit, before.elements);
   if (fault !== undefined) return { ok: false, reason: fault };
-  const kept = before.elements.map((element) => !isRemoved(element, edit));
-  if (edit.kind === 'remove' && !kept.includes(false)) return { ok: true, value: raw };
+  return spliced(raw, podNamespace, leftOf(edit, before.elements), before.elements);
+}
+
+/** Without what was done before. */
+function leftOf(edit: ElementEdit, elements: readonly NetworkSelectionElement[]): ElementEdit {
+  if (edit.kind !== 'repair') return edit;
+  return { ...edit, elements: edit.elements.filter(({ index }) => elements[index]?.interface === undefined) };
+}
+
+function spliced(
+  raw: string | undefined,
+  podNamespace: string,
+  edit: ElementEdit,
+  elements: readonly NetworkSelectionElement[],
+): EditedNetworks {
+  const kept = elements.map((element) => !isRemoved(element, edit));
+  const isDone = edit.kind === 'remove' ? !kept.includes(false) : edit.kind === 'repair' && edit.elements.length === 0;
+  if (isDone) return { ok: true, value: raw };
   if (edit.kind !== 'add' && !kept.includes(true)) return { ok: true, value: undefined };
   const splices = isJson(raw ?? '') ? [spliceJson] : [spliceShort, spliceConverted];
   for (const splice of splices) {
-    const value = splice(raw ?? '', before.elements, kept, edit);
+    const value = splice(raw ?? '', elements, kept, edit);
     if (value !== undefined && keepsMeaning(raw, value, podNamespace, kept, edit)) return { ok: true, value };
   }
   return { ok: false, reason: 'the parsers would read other elements in the edited value' };
@@ -82,14 +102,24 @@ function editFault(edit: ElementEdit, elements: readonly NetworkSelectionElement
       return other && `an element for ${other.namespace}/${other.name} already has the interface "${wanted}"`;
     }
     case 'repair': {
-      const unfit = edit.elements.find(({ index }) => elements[index]?.interface !== undefined || !elements[index]);
-      return unfit && `element ${unfit.index + 1} is not there, or has an interface`;
+      const unfit = edit.elements.find(({ index, network, interface: wanted }) => {
+        const found = elements[index];
+        return found === undefined || !isOf(found, network) || (found.interface ?? wanted) !== wanted;
+      });
+      return (
+        unfit &&
+        `element ${unfit.index + 1} is not that of ${unfit.network.namespace}/${unfit.network.name}, or has an interface`
+      );
     }
     case 'remove':
       return undefined;
     default:
       return edit satisfies never;
   }
+}
+
+function isOf({ namespace, name }: NetworkSelectionElement, network: ObjectName): boolean {
+  return namespace === network.namespace && name === network.name;
 }
 
 function isRemoved(element: NetworkSelectionElement, edit: ElementEdit): boolean {
