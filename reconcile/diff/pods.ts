@@ -2,7 +2,7 @@
 import type { DesiredElement, DesiredPods } from '../desired/model.ts';
 import { podQueryKey } from '../desired/model.ts';
 import type { LiveState } from '../live/model.ts';
-import type { LiveTargetPod, OwnedInterface } from '../live/pod-model.ts';
+import type { ControllerEvent, LiveTargetPod, OwnedInterface } from '../live/pod-model.ts';
 import { bridgeName, nicAlias, tapName } from '../systems/kubevirt-names.ts';
 import { type DomainNic, plainModel } from '../systems/libvirt-domain.ts';
 import { normaliseMac } from '../systems/mac.ts';
@@ -124,7 +124,7 @@ function diffAttachment(
   const inStatus = statusKeysOf(pod).includes(key);
   const iface = (owned ?? wanted)?.interface ?? '';
   const last = lastEvent(pod, key);
-  const state = stateOf(pod, wanted, owned, element, inStatus, last);
+  const state = stateOf(pod, wanted, owned, element, inStatus, isTakenBack(pod, key));
   const seen = domain === undefined || pod.domain?.kind !== 'read' ? undefined : pod.domain;
   const nic = seen?.domain.nics.find(({ alias }) => alias === nicAlias(name));
   const wired = seen?.links.some((link) => link.name === tapName(iface) || link.name === bridgeName(iface)) ?? false;
@@ -159,8 +159,24 @@ function named(attachment: string, layer: Layer, found: readonly FieldDifference
 
 /** The newest that the controller reported of an interface. */
 function lastEvent({ events = [] }: LiveTargetPod, key: string): string | undefined {
+  return events.findLast((event) => isAbout(event, key))?.reason;
+}
+
+function isAbout(event: ControllerEvent, key: string): boolean {
   const [, network, iface] = key.split('/');
-  return events.findLast((event) => event.network === network && event.interface === iface)?.reason;
+  return event.network === network && event.interface === iface;
+}
+
+/**
+ * Whether the controller, which failed at something of the pod, reported an interface gone after it reported it there:
+ * then network-status was written before it took it back. Without a failure the report of an interface that came later
+ * was lost, as Kubernetes drops those of an object that has many: to plug that anew each time would make more of them.
+ */
+export function isTakenBack({ events = [] }: Pick<LiveTargetPod, 'events'>, key: string): boolean {
+  const last = events.findLastIndex((event) => isAbout(event, key));
+  if (events[last]?.reason !== 'RemovedInterface') return false;
+  const added = events.findLastIndex((event) => isAbout(event, key) && event.reason === 'AddedInterface');
+  return events.slice(added + 1).some(({ reason }) => reason.startsWith('Failed'));
 }
 
 type FieldDifference = readonly [field: string, wanted: Json, found: Json];
@@ -200,7 +216,7 @@ function stateOf(
   owned: OwnedInterface | undefined,
   element: NetworkSelectionElement | undefined,
   inStatus: boolean,
-  last: string | undefined,
+  takenBack: boolean,
 ): PodAttachmentState {
   if (wanted === undefined) {
     if (element !== undefined) return 'surplus';
@@ -214,8 +230,7 @@ function stateOf(
   if (owned === undefined) return differs ? 'foreign' : inStatus ? 'converged' : 'pending';
   if (differs) return isTaken(pod, wanted) ? 'foreign' : 'differs';
   if (!inStatus) return 'pending';
-  // Reported gone after it was reported there: network-status was written before the controller took it back.
-  return last === 'RemovedInterface' ? 'ghost' : 'converged';
+  return takenBack ? 'ghost' : 'converged';
 }
 
 /** Whether an element, or entry of network-status, that is not ours has the interface. */

@@ -5,6 +5,7 @@ import {
   elementKey,
   elementsOf,
   interfaceKey,
+  isTakenBack,
   type PodAttachmentDiff,
   type PodDiff,
   statusKeysOf,
@@ -128,11 +129,10 @@ function traceOf(diff: PodAttachmentDiff, findings: PodFindings): NicTrace {
 }
 
 /** Whoever plugged it: network-status has it, and the controller reported since that it took it out again. */
-function isGhost({ state, owned, wanted }: PodAttachmentDiff, { events = [] }: LiveTargetPod): boolean {
+function isGhost({ state, owned, wanted }: PodAttachmentDiff, pod: LiveTargetPod): boolean {
   const of = owned ?? wanted;
   if (state === 'ghost' || state !== 'converged' || of === undefined) return state === 'ghost';
-  const last = events.findLast((event) => event.interface === of.interface && event.network === of.network.name);
-  return last?.reason === 'RemovedInterface';
+  return isTakenBack(pod, interfaceKey(of));
 }
 
 function layersOf(diff: PodAttachmentDiff, { diff: { pod, desired } }: PodFindings): readonly LayerTrace[] {
