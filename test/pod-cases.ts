@@ -152,7 +152,7 @@ export const domain = { name: 'vm', container: 'vm', uri: 'qemu:///system' };
 export const mac = '02:00:00:00:00:01';
 
 /** A domain with so many free root ports, and NICs of these attachments on the first. */
-export function reading(free: number, nics: readonly string[] = []): Pick<LiveTargetPod, 'domain'> {
+export function reading(free: number, nics: readonly string[] = [], running = true): Pick<LiveTargetPod, 'domain'> {
   const ports = Array.from({ length: free + nics.length }, (_, at) => {
     const address = `<address type="pci" domain="0x0000" bus="0x00" slot="0x0${at + 1}" function="0x0"/>`;
     return `<controller type="pci" index="${at + 1}" model="pcie-root-port">${address}</controller>`;
@@ -162,7 +162,7 @@ export function reading(free: number, nics: readonly string[] = []): Pick<LiveTa
       `<interface type="ethernet"><mac address="${mac}"/><model type="virtio"/><alias name="ua-${name}"/><address type="pci" domain="0x0000" bus="0x0${at + 1}" slot="0x00" function="0x0"/></interface>`,
   );
   const root = '<controller type="pci" index="0" model="pcie-root"/>';
-  const xml = `<domain><name>vm</name><os><type machine="pc-q35-7.2">hvm</type></os><devices>${root}${ports.join('')}${interfaces.join('')}</devices></domain>`;
+  const xml = `<domain${running ? ' id="1"' : ''}><name>vm</name><os><type machine="pc-q35-7.2">hvm</type></os><devices>${root}${ports.join('')}${interfaces.join('')}</devices></domain>`;
   return { domain: { kind: 'read', domain: parseDomain(xml), links: [] } };
 }
 

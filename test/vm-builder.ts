@@ -107,6 +107,7 @@ export function domainOf(nics: readonly NicOptions[], ports: number): LiveDomain
   }));
   return {
     name: `${namespace}_db-0`,
+    running: true,
     nics: found,
     pciControllers: [{ index: 0, model: 'pcie-root', hotplug: true }, ...controllers],
     devices: [

@@ -105,7 +105,7 @@ test('the domain XML has the last word', () => {
     [{ kind: 'in-template', name: 'blue', present: true }, [], undefined],
   ];
   for (const [goal, nics, objection] of cases) {
-    const domain: LiveDomain = { name: 'prod_db-0', nics, pciControllers: [], devices: [] };
+    const domain: LiveDomain = { name: 'prod_db-0', running: true, nics, pciControllers: [], devices: [] };
     const found = domainObjection([goal], domain);
     if (objection === undefined) assert.equal(found, undefined);
     else assert.match(found ?? '', objection);

@@ -143,6 +143,12 @@ const rows: readonly PodRow[] = [
     blockers: ['pod-launcher'],
   },
   {
+    what: 'a launcher of today that lacks the NIC only in its domain',
+    wanted: declares([a], { domain }),
+    pod: podWith([element('a')], { launcher: { vmi: 'vm', version: 'v1.5.0' }, ...reading(2) }),
+    blockers: ['pod-launcher'],
+  },
+  {
     what: 'a launcher of v1.2 without the gate',
     wanted: declares([a]),
     pod: podWith(undefined, { launcher: { vmi: 'vm', version: 'v1.2.0' } }),

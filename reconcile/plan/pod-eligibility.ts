@@ -17,7 +17,7 @@ export function podBlockers(diff: PodDiff, live: LiveState): readonly Blocker[] 
   const { pod } = diff;
   const found = [
     notRunning(pod),
-    launcherBlocker(diff, live),
+    ...launcherBlockers(diff, live),
     networkOfPod(pod),
     controllerBlocker(pod, live),
     pod.hostNetwork || pod.phase !== 'Running' ? undefined : unreadable(pod),
@@ -64,28 +64,27 @@ function networkOfPod(pod: LiveTargetPod): Blocker | undefined {
 }
 
 /** KubeVirt writes the annotation of its launchers itself, and forgets what others put there. */
-function launcherBlocker({ pod, desired }: PodDiff, live: LiveState): Blocker | undefined {
-  if (pod.launcher === undefined) return undefined;
+export function launcherBlockers({ pod, desired }: PodDiff, live: LiveState): readonly Blocker[] {
+  if (pod.launcher === undefined) return [];
   const version = pod.launcher.version ?? live.cluster.kubevirtVersion;
   const [major = 0, minor = 0] = (/^v?(\d+)\.(\d+)/.exec(version ?? '') ?? []).slice(1).map(Number);
   const release = major * 1000 + minor;
   if (version !== undefined && release > 0 && release < 1000) {
-    if (desired.domain !== undefined) return undefined;
+    if (desired.domain !== undefined) return [];
     const message = `${pod.name} is the launcher of ${pod.launcher.vmi}: its guest sees a new interface only where its domain is named`;
-    return onPod('pod-launcher', message, 'Declare target.domain: {name, container: compute, uri}.');
+    return [onPod('pod-launcher', message, 'Declare target.domain: {name, container: compute, uri}.')];
   }
   const gated = release >= 1001 && release < 1004;
   const byVm = release >= 1004 || (gated && live.cluster.hotplugGate === true);
   const who = `${pod.name} is the launcher pod of ${pod.launcher.vmi}, whose annotation KubeVirt ${version ?? 'of unknown version'} writes`;
   if (byVm || version === undefined) {
-    return onPod('pod-launcher', who, `Declare target: {kind: VirtualMachine, name: ${pod.launcher.vmi}} instead.`);
+    return [onPod('pod-launcher', who, `Declare target: {kind: VirtualMachine, name: ${pod.launcher.vmi}} instead.`)];
   }
   const gate = 'turn on the feature gate HotplugNICs of KubeVirt and declare the VirtualMachine instead';
-  return onPod(
-    'pod-launcher',
-    who,
-    gated ? `Update KubeVirt to v1.4, or ${gate}.` : 'Update KubeVirt to v1.4 and declare the VirtualMachine instead.',
-  );
+  const update = 'Update KubeVirt to v1.4';
+  return [
+    onPod('pod-launcher', who, gated ? `${update}, or ${gate}.` : `${update} and declare the VirtualMachine instead.`),
+  ];
 }
 
 function controllerBlocker(pod: LiveTargetPod, live: LiveState): Blocker | undefined {

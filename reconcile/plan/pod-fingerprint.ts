@@ -79,8 +79,9 @@ function controllerField({ node }: LiveTargetPod, { pods }: LiveState): Json {
 
 function domainFields({ domain }: LiveTargetPod): Json {
   if (domain?.kind !== 'read') return domain?.kind ?? null;
-  const { nics, pciControllers, devices } = domain.domain;
+  const { nics, pciControllers, devices, running } = domain.domain;
   return {
+    running,
     nics: Object.fromEntries(
       nics.map((nic, index) => [
         nic.alias ?? `#${index}`,

@@ -77,6 +77,26 @@ const rows: readonly PodRow[] = [
     actions: ['unplug a ghost', 'plug a'],
   },
   {
+    what: 'reported gone without any failure: the later report was dropped',
+    wanted: declares([a]),
+    pod: podWith([element('a')], {
+      owned: [owns('a')],
+      events: [event('FailedAddingInterface', 'a'), event('AddedInterface', 'a'), event('RemovedInterface', 'a')],
+    }),
+  },
+  {
+    what: 'what others wrote and the controller gave up',
+    wanted: declares([a]),
+    pod: podWith([element('a')], { status: [eth0] }),
+    blockers: ['pod-unsettled'],
+  },
+  {
+    what: 'what others wrote just now',
+    wanted: declares([a]),
+    pod: podWith([element('a')], { status: [eth0], settling: true }),
+    actions: ['follow a plugged'],
+  },
+  {
     what: 'one that the controller gave up is asked for again',
     wanted: declares([a]),
     pod: podWith([element('a')], {
@@ -216,6 +236,18 @@ const rows: readonly PodRow[] = [
     wanted: declares([a], { domain }),
     pod: podWith(undefined, { domain: { kind: 'unfit', missing: ['virsh'] } }),
     blockers: ['agent-unfit'],
+  },
+  {
+    what: 'a domain that is off takes no NIC',
+    wanted: declares([a], { domain }),
+    pod: podWith(undefined, reading(2, [], false)),
+    blockers: ['agent-unread'],
+  },
+  {
+    what: 'and has none that could hold the interface',
+    wanted: declares([], { domain }),
+    pod: podWith([element('a')], { owned: [owns('a')], ...reading(2, [], false) }),
+    actions: ['unplug a', 'release a'],
   },
   {
     what: 'a domain that is not seen',

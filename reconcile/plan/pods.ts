@@ -5,7 +5,7 @@ import { elementKey, elementsOf, interfaceKey, type PodAttachmentDiff, type PodD
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
 import type { Blocker } from './model.ts';
-import { podBlockers, repairsOf } from './pod-eligibility.ts';
+import { launcherBlockers, podBlockers, repairsOf } from './pod-eligibility.ts';
 import type { OwnedElement, PlannedElement, PodAction } from './pod-model.ts';
 import { elementNetworkBlockers } from './pod-networks.ts';
 import { type PodPorts, portPlanOf } from './pod-ports.ts';
@@ -41,9 +41,9 @@ export function draftPod(diff: PodDiff, live: LiveState, refused: ReadonlyMap<st
   const wantsChange =
     inAnnotation || judged.some(({ blocked, attachment }) => blocked && attachment.state !== 'converged');
   const onPod = [
-    ...(wantsChange ? podBlockers(diff, live) : []),
+    ...(wantsChange || hangs(diff) ? podBlockers(diff, live) : writes ? launcherBlockers(diff, live) : []),
     ...judged.flatMap((one) => one.onPod),
-    ...(writes ? agentBlockers(diff) : []),
+    ...(writes ? agentBlockers(diff, steps) : []),
   ];
   if (onPod.length > 0) return { diff, steps: afterBlock(diff, steps), blockers: [...onPod, ...blockers] };
   const ports = portPlanOf(diff, steps);
@@ -65,10 +65,22 @@ function afterBlock({ attachments, pod }: PodDiff, steps: readonly PodStep[]): r
   });
 }
 
-function agentBlockers({ pod, desired }: PodDiff): readonly Blocker[] {
+/** What another hand wrote as it is declared, and the controller gave up: there is nothing of ours to ask for again. */
+function hangs({ attachments, pod }: PodDiff): boolean {
+  if (pod.settling && !attachments.some(({ failed }) => failed)) return false;
+  return attachments.some(({ state, owned }) => state === 'pending' && owned === undefined);
+}
+
+function agentBlockers({ pod, desired }: PodDiff, steps: readonly PodStep[]): readonly Blocker[] {
   const { domain } = desired;
-  if (domain === undefined || pod.domain?.kind === 'read') return [];
+  if (domain === undefined) return [];
   const where = `the container ${domain.container} of ${pod.name}`;
+  if (pod.domain?.kind === 'read') {
+    const comes = steps.some(({ kind }) => kind === 'domain-attach' || kind === 'domain-link');
+    if (pod.domain.domain.running || !comes) return [];
+    const message = `the domain ${domain.name} in ${where} does not run, and what is off takes no NIC`;
+    return [blocker('agent-unread', undefined, message, 'Start the domain, then run again.')];
+  }
   if (pod.domain?.kind === 'unfit') {
     const missing = pod.domain.missing.join(', ');
     const message = `${where} can plug nothing into ${domain.name}: it lacks ${missing}`;

@@ -44,6 +44,8 @@ interface DomainDevice {
 
 export interface LiveDomain {
   readonly name: string;
+  /** Only a domain that runs has an id; the XML of one that is off is what it would start with. */
+  readonly running: boolean;
   readonly machine?: string;
   readonly nics: readonly DomainNic[];
   readonly pciControllers: readonly DomainController[];
@@ -66,6 +68,7 @@ export function parseDomain(xml: string): LiveDomain {
   const devices = child(root, 'devices')?.children ?? [];
   return {
     name: child(root, 'name')?.text.trim() ?? '',
+    running: root.attributes.id !== undefined,
     ...optional({ machine }),
     nics: devices.flatMap(readNic),
     pciControllers: devices.flatMap(readPciController),
