@@ -22,6 +22,13 @@ export const virtualMachineInstanceMigrations = {
   kind: 'VirtualMachineInstanceMigration',
 } as const satisfies Resource;
 
+export const virtualMachinePools = {
+  group: 'pool.kubevirt.io',
+  version: 'v1beta1',
+  plural: 'virtualmachinepools',
+  kind: 'VirtualMachinePool',
+} as const satisfies Resource;
+
 export const kubevirts = {
   group: 'kubevirt.io',
   version: 'v1',

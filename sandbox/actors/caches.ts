@@ -6,6 +6,7 @@ import {
   pods,
   virtualMachineInstanceMigrations,
   virtualMachineInstances,
+  virtualMachinePools,
   virtualMachines,
 } from '../../reconcile/kube/resources.ts';
 import { Informer } from './informer.ts';
@@ -17,6 +18,7 @@ export class Caches {
   readonly vmis: Informer;
   readonly vms: Informer;
   readonly migrations: Informer;
+  readonly pools: Informer;
 
   constructor(cluster: Cluster) {
     this.kubevirts = new Informer(cluster, kubevirts);
@@ -25,6 +27,7 @@ export class Caches {
     this.vmis = new Informer(cluster, virtualMachineInstances);
     this.vms = new Informer(cluster, virtualMachines);
     this.migrations = new Informer(cluster, virtualMachineInstanceMigrations);
+    this.pools = new Informer(cluster, virtualMachinePools);
   }
 
   /** Fills them in an order in which nobody acts on an object whose parts are still unseen. */
@@ -37,6 +40,6 @@ export class Caches {
   }
 
   #all(): readonly Informer[] {
-    return [this.kubevirts, this.nads, this.pods, this.vmis, this.vms, this.migrations];
+    return [this.kubevirts, this.nads, this.pods, this.vmis, this.vms, this.migrations, this.pools];
   }
 }

@@ -7,24 +7,19 @@ interface Disagreement {
   readonly reason: string;
   /** Those of the API agree all the same. */
   readonly answers: boolean;
-  /** It is up to the stand-in for the nodes that the recording had. */
-  readonly node: boolean;
 }
 
-/** Why a recording differs, by its name. */
+/** Why a recording differs, by its name: it is up to the stand-in for the nodes that the recording had. */
 export const disagreeing: Readonly<Record<string, Disagreement>> = {
   '12-absent-on-sriov': {
     reason:
       "the recording's guest had no SR-IOV device, so it migrated once the pod had lost the network; here it has one",
     answers: true,
-    node: true,
   },
-  '31-vmpool': { reason: 'the sandbox has no controller of VM pools', answers: false, node: false },
   '38-cancel-failed-plug': {
     reason:
       "the recording's stand-in went on after a failed attachment; the real dynamic-networks controller stops there",
     answers: false,
-    node: true,
   },
 };
 

@@ -7,6 +7,7 @@ import {
   pods,
   virtualMachineInstanceMigrations,
   virtualMachineInstances,
+  virtualMachinePools,
   virtualMachines,
 } from '../../reconcile/kube/resources.ts';
 import { type Seen, timelineOf } from './flow-observe.ts';
@@ -36,13 +37,6 @@ const watched: readonly Resource[] = [
   events,
 ];
 
-const pools: Resource = {
-  group: 'pool.kubevirt.io',
-  version: 'v1beta1',
-  plural: 'virtualmachinepools',
-  kind: 'VirtualMachinePool',
-};
-
 /** Performs one recording on a sandbox of its own. */
 export async function replay(recording: Recording): Promise<Replay> {
   const stage = await sandboxStage();
@@ -61,7 +55,7 @@ export async function replayOn(stage: FlowStage, recording: Recording): Promise<
   try {
     await stage.prepare(recording.namespace, recording.networkAttachmentDefinitions);
     const kinds = new Set(recording.timeline.map(({ kind }) => kind));
-    const followed = kinds.has(pools.kind) ? [...watched, pools] : watched;
+    const followed = kinds.has(virtualMachinePools.kind) ? [...watched, virtualMachinePools] : watched;
     await Promise.all(followed.map((resource) => run.follow(resource, seen, abort.signal)));
     for (const step of recording.steps) await run.perform(step);
     await run.quiet(stage.pace.quietMs * 2);

@@ -39,7 +39,7 @@ export interface VmiSpec {
   [key: string]: unknown;
 }
 
-interface Meta {
+export interface Meta {
   name: string;
   namespace: string;
   uid: string;
