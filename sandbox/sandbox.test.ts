@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import type { PatchpanelError } from '../reconcile/errors.ts';
 import type { KubeObject } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
+import { isStatus } from '../reconcile/kube/failures.ts';
 import {
   daemonSets,
   kubevirts,
@@ -75,24 +76,32 @@ async function prepare(sandbox: AssembledSandbox): Promise<void> {
       bridgeNetwork({ name: nad, namespace }),
     );
   }
-  await sandbox.admin.create(virtualMachines, machine({ name, namespace }));
+  await persist(() => sandbox.admin.create(virtualMachines, machine({ name, namespace })));
   await until(() => conditionOf(sandbox, 'Ready') === 'True', 'the VM is ready');
 }
 
+/** Makes a write again that a faulty server refused, as nothing came of it. */
+async function persist(write: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await write();
+      return;
+    } catch (error) {
+      if (!isStatus(error, 503)) throw error;
+    }
+  }
+}
+
 async function plug(sandbox: AssembledSandbox, ...nics: readonly string[]): Promise<void> {
-  await sandbox.admin.jsonPatch(
-    virtualMachines,
-    namespace,
-    name,
-    nics.flatMap((nic) => [
-      {
-        op: 'add',
-        path: '/spec/template/spec/networks/-',
-        value: { name: nic, multus: { networkName: `${nic.split('-')[0]}-net` } },
-      } as const,
-      { op: 'add', path: '/spec/template/spec/domain/devices/interfaces/-', value: { name: nic, bridge: {} } } as const,
-    ]),
-  );
+  const patch = nics.flatMap((nic) => [
+    {
+      op: 'add',
+      path: '/spec/template/spec/networks/-',
+      value: { name: nic, multus: { networkName: `${nic.split('-')[0]}-net` } },
+    } as const,
+    { op: 'add', path: '/spec/template/spec/domain/devices/interfaces/-', value: { name: nic, bridge: {} } } as const,
+  ]);
+  await persist(() => sandbox.admin.jsonPatch(virtualMachines, namespace, name, patch));
 }
 
 async function unplug(sandbox: AssembledSandbox, index: number): Promise<void> {
