@@ -102,7 +102,7 @@ const cases: readonly BadInput[] = [
     places: ['web-0.yaml:6:40'],
     code: 'schema/unknown-key',
     says: /unknown key "vlan"/,
-    remedy: /Known here: name, network, mac, binding, model, state\./,
+    remedy: /Known here: name, network, mac, interface, ips, binding, model, state\./,
   },
   {
     what: 'a misspelt key',
