@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { events, networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
@@ -75,6 +76,17 @@ async function givenUp(name: string): Promise<void> {
   }
   assert.fail(`the controller still tries for ${name}`);
 }
+
+test('the example of the repository is about the pods of the sandbox', async () => {
+  const { stdout } = await stage.expect(2, [
+    'plan',
+    fileURLToPath(new URL('../examples/desired-state/pods', import.meta.url)),
+  ]);
+  assert.match(
+    stdout,
+    /^pod demo\/router-0 .*\n.*\+ plug storage into storage-net as storage0 mac 02:70:70:00:02:01$/m,
+  );
+});
 
 test('by name and by selector: planned, applied, nothing left to do, and taken out again', async () => {
   const edges = ['edge-a', 'edge-b'];

@@ -93,8 +93,12 @@ test('in a checkout, files are named from its root, as in a git source', async (
 
 test('the example repository is as it should be', async () => {
   const path = join(import.meta.dirname, '../../examples/desired-state');
-  const { targets, settings } = await loadDesired({ kind: 'folder', path });
+  const { targets, pods = [], settings } = await loadDesired({ kind: 'folder', path });
   assert.equal(settings.maxInFlight, 2);
+  assert.deepEqual(
+    pods.map(({ query, attachments }) => [query, attachments.map((nic) => `${nic.network.name} as ${nic.interface}`)]),
+    [[{ namespace: 'demo', name: 'router-0' }, ['storage-net as storage0']]],
+  );
   assert.deepEqual(
     targets.map(({ target, attachments }) => [
       `${target.namespace}/${target.name}`,

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blue, codes, own, planOf, planVm, red, steps } from '../../test/plan-cases.ts';
-import { declared, runningVm, stoppedVm } from '../../test/vm-builder.ts';
+import { blue, codes, ofVms, own, planOf, planVm, red, steps } from '../../test/plan-cases.ts';
+import { element, podWith } from '../../test/pod-cases.ts';
+import { declared, desiredState, liveState, runningVm, stoppedVm } from '../../test/vm-builder.ts';
+import { diffState } from '../diff/diff.ts';
+import type { LiveTargetPod } from '../live/pod-model.ts';
+import { makePlan } from './plan.ts';
 
 test('an address that moves', () => {
   const mac = '02:00:00:00:00:01';
@@ -32,6 +36,27 @@ test('an address that moves', () => {
     [runningVm([], { name: 'a' }), { ...runningVm([blueMac], { name: 'b', owned: ['blue'] }), pool: 'web' }],
   );
   assert.deepEqual(held.targets.map(codes), [['mac-taken red'], ['vm-pool']]);
+});
+
+test('an address that a pod has', () => {
+  const desired = desiredState([declared([{ ...red, mac: '02:00:00:00:00:01' }])]);
+  const planWith = (pod: LiveTargetPod) => {
+    const byQuery = new Map([['prod/web', [pod]]]);
+    const pods = { byQuery, controller: { kind: 'unknown' } as const, thin: false };
+    const live = {
+      ...liveState([runningVm()], {
+        also: desired.targets.flatMap(({ attachments }) => attachments.map(({ network }) => network.name)),
+      }),
+      pods,
+    };
+    return ofVms(makePlan(diffState(desired, live), desired, live)).targets[0];
+  };
+  const holder = [element('a', { mac: '02-00-00-00-00-01' })];
+  const kept = planWith(podWith(holder));
+  assert.deepEqual(kept && codes(kept), ['mac-taken red']);
+  assert.match(kept?.blockers[0]?.message ?? '', /that of the NIC "a" of pod prod\/web/);
+  const launcher = planWith(podWith(holder, { launcher: { vmi: 'db-0' } }));
+  assert.deepEqual(launcher && codes(launcher), [], 'the launcher of a VM has its addresses');
 });
 
 test('addresses that trade places', () => {

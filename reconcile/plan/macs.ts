@@ -1,12 +1,15 @@
 /** One MAC, one NIC: who holds an address, and which change must wait until another VM has given it up. */
 import { activeVmi } from '../diff/layers.ts';
+import { elementsOf } from '../diff/pods.ts';
 import type { LiveState, LiveVm } from '../live/model.ts';
+import { normaliseMac } from '../systems/mac.ts';
+import { objectKey } from '../vocabulary.ts';
 import type { Blocker } from './model.ts';
 import { blocker, type Step } from './steps.ts';
 
 /** A NIC that has an address in some layer. */
 interface MacHolder {
-  /** `namespace/name` of its VM. */
+  /** `namespace/name` of its VM; `pod namespace/name` of one that a pod has. */
   readonly vm: string;
   readonly nic: string;
 }
@@ -54,6 +57,23 @@ export function macHolders(live: LiveState): MacHolders {
   return new Map(
     [...holders].map(([mac, known]) => [mac, [...known.values()].sort((a, b) => compare(label(a), label(b)))]),
   );
+}
+
+/**
+ * The same with the addresses that plain pods ask for. Launchers have those of their VMs. No VM waits for a pod: until
+ * that has given an address up, a plug with it is refused.
+ */
+export function withPods(holders: MacHolders, { pods }: LiveState): MacHolders {
+  const all = new Map(holders);
+  for (const pod of [...(pods?.byQuery.values() ?? [])].flat()) {
+    if (pod.launcher !== undefined) continue;
+    for (const { mac, interface: iface } of elementsOf(pod)) {
+      const normal = mac === undefined ? undefined : normaliseMac(mac);
+      if (normal === undefined) continue;
+      all.set(normal, [...(all.get(normal) ?? []), { vm: `pod ${objectKey(pod)}`, nic: iface ?? '' }]);
+    }
+  }
+  return all;
 }
 
 function nicsOf(vm: LiveVm): readonly { readonly name: string; readonly mac?: string }[] {

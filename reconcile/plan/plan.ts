@@ -7,7 +7,7 @@ import type { TimeWindow } from '../windows/windows.ts';
 import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
-import { type MacRuling, macHolders, ruleOnMacs, takesMac } from './macs.ts';
+import { type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './macs.ts';
 import {
   type Action,
   type Blocker,
@@ -67,7 +67,7 @@ export function makePlan(
   const holders = macHolders(live);
   const ruling = ruleOnMacs(
     drafts.map(({ key, steps }) => ({ vm: key, steps })),
-    holders,
+    withPods(holders, live),
   );
   const targets = linkActions(
     drafts.map((draft) => finish(draft, ruling)),

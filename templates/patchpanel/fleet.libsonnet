@@ -1,4 +1,4 @@
-// A fleet of VMs and their networks from a few lines.
+// A fleet of VMs, or of pods, and their networks from a few lines.
 //
 //   local pp = import 'patchpanel/fleet.libsonnet';
 //   pp.fleet(
@@ -33,6 +33,27 @@ local vm(name, namespace=null, attachments=[], pciePorts=null, target=null, rest
   },
 };
 
+// NICs of one pod, called as the object unless `target` names it, or of the pods that have all labels of `selector`.
+// `domain` is {name, container, uri} of a domain that libvirt runs in it.
+local pod(name, namespace=null, attachments=[], target=null, selector=null, repair=null, domain=null) = {
+  apiVersion: apiVersion,
+  kind: 'NetworkAttachments',
+  metadata: {
+    name: name,
+    namespace: namespace,
+  },
+  spec: {
+    target: {
+      kind: 'Pod',
+      name: target,
+      selector: if selector == null then null else { matchLabels: selector },
+      domain: domain,
+    },
+    repair: repair,
+    attachments: attachments,
+  },
+};
+
 {
   // Names with a running number: names('web-', 3) is ['web-0', 'web-1', 'web-2'].
   names(prefix, count, first=0):: [prefix + (first + index) for index in std.range(0, count - 1)],
@@ -62,7 +83,20 @@ local vm(name, namespace=null, attachments=[], pciePorts=null, target=null, rest
     mac: mac,
   },
 
+  // A NIC of a pod; `model` and `state` are for one whose pod has a domain.
+  interface(name, network, interface=null, mac=null, ips=null, model=null, state=null):: {
+    name: name,
+    network: network,
+    interface: interface,
+    mac: mac,
+    ips: ips,
+    model: model,
+    state: state,
+  },
+
   vm:: vm,
+
+  pod:: pod,
 
   // Many VMs that are alike. `attachments` is a list, or a function of the name and the number of the VM; with MACs it
   // must be a function, since no two NICs may share one.

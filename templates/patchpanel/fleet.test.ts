@@ -69,6 +69,47 @@ test('a fleet takes a list of NICs, or a function of the VM', { skip: skipJsonne
   );
 });
 
+test('pods by name, by labels, and with a domain', { skip: skipJsonnet }, async (t) => {
+  const { pods = [], targets } = await render(
+    t,
+    `[
+      pp.pod('router', 'prod', repair=true, attachments=[
+        pp.interface('up', 'net', interface='up0', mac='02:70:70:00:02:01', ips=['192.0.2.7/24']),
+      ]),
+      pp.pod('obj', 'prod', target='vnf', domain={ name: 'vnf', container: 'vm' }, attachments=[
+        pp.interface('in', 'net', model='virtio', state='down'),
+      ]),
+      pp.pod('edges', 'prod', selector={ app: 'edge', tier: 'b' }, attachments=[pp.interface('up', 'net')]),
+    ]`,
+  );
+  assert.deepEqual(targets, []);
+  const found = pods.map(({ query, repair, domain, attachments: [nic] }) => ({
+    query,
+    repair,
+    domain: domain?.name,
+    nic: [nic?.interface.replace(/^pod.{11}$/, 'hash'), nic?.mac, nic?.ips, nic?.model, nic?.state],
+  }));
+  const router = { query: { namespace: 'prod', name: 'router' }, repair: true, domain: undefined };
+  assert.deepEqual(
+    found.toSorted((a, b) => (JSON.stringify(a.query) < JSON.stringify(b.query) ? -1 : 1)),
+    [
+      { ...router, nic: ['up0', '02:70:70:00:02:01', ['192.0.2.7/24'], undefined, 'up'] },
+      {
+        query: { namespace: 'prod', name: 'vnf' },
+        repair: false,
+        domain: 'vnf',
+        nic: ['hash', undefined, undefined, 'virtio', 'down'],
+      },
+      {
+        query: { namespace: 'prod', selector: 'app=edge,tier=b' },
+        repair: false,
+        domain: undefined,
+        nic: ['up', undefined, undefined, undefined, 'up'],
+      },
+    ],
+  );
+});
+
 test('MACs count through their bytes and stop at the end', { skip: skipJsonnet }, async (t) => {
   const macs = "[pp.mac(0, 0), pp.mac(255, 255), pp.mac(256, 0), pp.mac(65535, 16, prefix='06:00:01')]";
   const { targets } = await render(
