@@ -31,11 +31,12 @@ export async function serve(
     }
     const from = Number(url.searchParams.get('continue') ?? 0);
     const name = /metadata\.name=(.*)/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
-    const app = url.searchParams.has('labelSelector') && plural === 'daemonsets';
+    const selector = plural === 'daemonsets' ? url.searchParams.get('labelSelector') : null;
+    const apps = selector === null ? undefined : /^app(?:=| in \()([^)]*)/.exec(selector)?.[1]?.split(',');
     const matching = answer
       .filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace)
       .filter(({ metadata }) => name === undefined || metadata.name === name)
-      .filter(({ metadata }) => !app || metadata.labels?.app?.includes('dynamic-networks-controller'));
+      .filter(({ metadata }) => apps === undefined || apps.includes(metadata.labels?.app ?? ''));
     const next = from + 2 < matching.length ? { continue: String(from + 2) } : {};
     response.end(
       JSON.stringify({ metadata: { resourceVersion: '1', ...next }, items: matching.slice(from, from + 2) }),
