@@ -97,6 +97,8 @@ export interface Cluster {
   readonly server: string;
   /** Requests sent so far, by verb: for reports and benchmarks. */
   readonly requests: Readonly<Record<string, number>>;
+  /** Milliseconds since the epoch by the server's clock, as its last answer told it: to judge times that it wrote. */
+  serverNow(): number;
   /**
    * Reads all pages (limit=500, continue; an expired token restarts the list). `project` keeps what is needed of an
    * object, page by page; returning undefined drops it. `metadataOnly` asks for PartialObjectMetadata.

@@ -80,6 +80,14 @@ test('a get carries the token, and requests share connections', async () => {
   assert.deepEqual(cluster.requests, { get: 5 });
 });
 
+test('the clock of the server is known from its answers', async () => {
+  const then = 'Sun, 01 Mar 2026 12:00:00 GMT';
+  const { cluster } = await serve((_seen, response) => json(response, 404, { code: 404 }, { date: then }));
+  await cluster.get(pods, 'prod', 'a');
+  const age = cluster.serverNow() - Date.parse(then);
+  assert.ok(age >= 0 && age < 3_600_000, `${age} ms`);
+});
+
 test('a missing object is undefined on get and no error on delete', async () => {
   const { cluster } = await serve((_, response) => json(response, 404, status(404, 'NotFound', 'pods "a" not found')));
   assert.equal(await cluster.get(pods, 'prod', 'a'), undefined);

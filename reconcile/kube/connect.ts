@@ -135,6 +135,10 @@ class HttpCluster implements Cluster {
     return this.#transport.counts;
   }
 
+  serverNow(): number {
+    return this.#transport.serverNow();
+  }
+
   async list<T>(
     resource: Resource,
     selection: Selection,

@@ -78,6 +78,8 @@ export class Transport {
   readonly #bucket: TokenBucket;
   readonly #slots: Slots;
   readonly #closing = new AbortController();
+  /** How far the clock of the server is ahead of ours. */
+  #aheadMs = 0;
 
   constructor(access: Access, limits: TransportLimits, userAgent: string, onRetry?: (retry: Retry) => void) {
     this.access = access;
@@ -196,6 +198,10 @@ export class Transport {
       },
       signal: this.#closing.signal,
     });
+    request.once('response', (response) => {
+      const date = Date.parse(headerOf(response, 'date') ?? '');
+      if (!Number.isNaN(date)) this.#aheadMs = date - Date.now();
+    });
     const { timeoutMs } = this.#limits;
     const timer = setTimeout(() => request.destroy(new TimedOut(timeoutMs)), timeoutMs);
     const stopTimer = () => clearTimeout(timer);
@@ -219,6 +225,11 @@ export class Transport {
     if (outcome.kind === 'failure') return failureError(call.intent, outcome.failure, this.server);
     const message = `${this.server} can not be reached: ${reasonOf(outcome)} (${describe(call.intent)})`;
     return new PatchpanelError('cluster/unreachable', message);
+  }
+
+  /** Milliseconds since the epoch, by the server's clock as its last answer told it, in whole seconds. */
+  serverNow(): number {
+    return Date.now() + this.#aheadMs;
   }
 
   close(): void {

@@ -68,7 +68,10 @@ export async function observe(
     reader.vmis(),
     reader.launchers(),
     reader.networks(reader.networkNamespaces()),
-    readPods(cluster, wanted.pods ?? [], { exec: options.agents ?? options.domainXml !== 'never', now: Date.now() }),
+    readPods(cluster, wanted.pods ?? [], {
+      exec: options.agents ?? options.domainXml !== 'never',
+      now: () => cluster.serverNow(),
+    }),
   ]);
   // What is unplugged needs its NAD too, wherever that is.
   const owned = vms.flatMap((vm) => vm.nics.filter((nic) => vm.owned.includes(nic.name)));

@@ -8,7 +8,7 @@ import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { LiveTargetPod } from './pod-model.ts';
 import { readPods } from './pods.ts';
 
-const now = Date.parse('2026-03-01T12:00:00Z');
+const now = () => Date.parse('2026-03-01T12:00:00Z');
 
 interface PodParts {
   readonly name?: string;

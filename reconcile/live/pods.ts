@@ -26,8 +26,8 @@ export interface PodWish {
 export interface ReadPodsOptions {
   /** Whether domains may be looked at by exec. */
   readonly exec: boolean;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
+  /** Milliseconds since the epoch, by the server's clock; it is asked after an answer. */
+  readonly now: () => number;
 }
 
 /** The controller's own name for itself in events. */
@@ -63,14 +63,14 @@ export async function readPods(
   return { byQuery, ...controller };
 }
 
-async function listPods(cluster: Cluster, wish: PodWish, now: number): Promise<readonly LiveTargetPod[]> {
+async function listPods(cluster: Cluster, wish: PodWish, now: () => number): Promise<readonly LiveTargetPod[]> {
   const { namespace, name, selector } = wish;
   const place = {
     namespace,
     ...(name === undefined ? {} : { fieldSelector: `metadata.name=${name}` }),
     ...(selector === undefined ? {} : { labelSelector: selector }),
   };
-  const found = await cluster.list(pods, place, (object) => projectTargetPod(object, now));
+  const found = await cluster.list(pods, place, (object) => projectTargetPod(object, now()));
   return found.items.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
