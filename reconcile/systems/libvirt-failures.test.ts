@@ -29,6 +29,11 @@ const texts: readonly [VirshFailure, boolean, string][] = [
     true,
     "error: internal error: unable to execute QEMU command 'device_del': Hot-unplug failed: guest is busy (power indicator blinking)",
   ],
+  [
+    'domain-busy',
+    true,
+    `${prefix}error: Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainDetachDeviceFlags)`,
+  ],
   ['not-running', false, 'error: Requested operation is not valid: domain is not running'],
   ['no-domain', false, "error: failed to get domain 'vm'"],
   [

@@ -13,6 +13,7 @@ export type VirshFailure =
   | 'device-absent'
   | 'unplug-pending'
   | 'guest-busy'
+  | 'domain-busy'
   | 'not-running'
   | 'no-domain'
   | 'no-daemon'
@@ -40,6 +41,8 @@ const rows: readonly FailureRow[] = [
   { failure: 'device-absent', pattern: /no device found with alias|device not found/, retryable: true },
   { failure: 'unplug-pending', pattern: /already in the process of unplug/, retryable: true },
   { failure: 'guest-busy', pattern: /guest is busy \(power indicator blinking\)/, retryable: true },
+  // Another job of the domain, such as a detach that waits for its guest, lasted longer than libvirt waits.
+  { failure: 'domain-busy', pattern: /cannot acquire state change lock/, retryable: true },
   { failure: 'not-running', pattern: /domain is not running/, retryable: false },
   { failure: 'no-domain', pattern: /failed to get domain|Domain not found/i, retryable: false },
   {
