@@ -36,7 +36,7 @@ export interface PodAttachmentDiff {
   readonly state: PodAttachmentState;
   readonly wanted?: DesiredElement;
   readonly owned?: OwnedInterface;
-  /** The controller reported that it could not plug what is pending. */
+  /** The controller reported that it could not plug what is pending, or take out what leaves. */
   readonly failed: boolean;
   /** The NIC that the domain has of this attachment. */
   readonly nic?: DomainNic;
@@ -133,7 +133,10 @@ function diffAttachment(
     state,
     ...(wanted === undefined ? {} : { wanted }),
     ...(owned === undefined ? {} : { owned }),
-    failed: state === 'pending' && last !== undefined && last !== 'AddedInterface',
+    failed:
+      state === 'pending'
+        ? last !== undefined && last !== 'AddedInterface'
+        : state === 'leaving' && last === 'FailedRemovingInterface',
     ...(nic === undefined ? {} : { nic }),
     wired,
     differences: [

@@ -132,6 +132,17 @@ const rows: readonly PodRow[] = [
     actions: ['unplug b+a', 'release b', 'plug a'],
   },
   {
+    what: 'an unplug that failed a moment ago is asked for again',
+    wanted: none,
+    pod: podWith([], {
+      owned: [owns('a')],
+      status: [eth0, entry('a')],
+      settling: true,
+      events: [event('AddedInterface', 'a'), event('FailedRemovingInterface', 'a')],
+    }),
+    actions: ['kick a gone', 'release a'],
+  },
+  {
     what: 'an unplug under way',
     wanted: none,
     pod: podWith([], { owned: [owns('a')], status: [eth0, entry('a')], settling: true }),
