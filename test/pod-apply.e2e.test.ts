@@ -1,6 +1,7 @@
 /** The pod path on the sandbox, whose Multus has the warts of the real one. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { revision } from '../reconcile/desired/revision.ts';
 import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
 import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
@@ -245,4 +246,74 @@ test('killed at any point, the next run goes on', async () => {
     assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), before);
     assert.equal(await it.owned('router'), undefined);
   }
+});
+
+test('a pod that ends is not waited for', async () => {
+  const it = await scenario('ended');
+  const pod = await it.pod('router');
+  await here.cluster.misbehave({ name: 'cni-add-fails', value: 'ended/vlan20' });
+  try {
+    const cluster = intercepted(it.writer, async (send) => {
+      const written = await send();
+      const status = { phase: 'Succeeded' };
+      await it.cluster.mergePatch(pods, 'ended', 'router', { status }, { subresource: 'status' });
+      return written;
+    });
+    const red = it.element('red', 'vlan20');
+    const { code, reason } = failure((await it.apply(it.plan(pod, [plug(red)], [red]), {}, cluster)).outcome);
+    assert.equal(code, 'plan/stale');
+    assert.match(reason ?? '', /is no longer there, or has ended/);
+  } finally {
+    await heal(here);
+  }
+});
+
+test('what was never plugged and is taken out leaves the controller the time to look', async () => {
+  const it = await scenario('twice');
+  const pod = await it.pod('router');
+  const red = it.element('red', 'vlan99');
+  let [writes, looked] = [0, false];
+  const cluster = intercepted(it.writer, async (send) => {
+    writes += 1;
+    if (writes === 3) assert.ok(looked, 'the second change came on top of the first');
+    const written = await send();
+    if (writes === 2) setTimeout(() => (looked = true), 100);
+    return written;
+  });
+  const { outcome } = await it.apply(it.plan(pod, [plug(red)], [red]), {}, cluster);
+  assert.equal(failure(outcome).code, 'apply/not-plugged');
+  assert.ok(looked && writes > 3);
+});
+
+test('no command runs in a pod that was made anew under the name', async () => {
+  const it = await scenario('renewed');
+  const pod = await it.pod('vm-0');
+  const red = it.element('red');
+  let commands = 0;
+  const exec = async (): ReturnType<typeof it.writer.exec> => {
+    commands += 1;
+    await it.cluster.delete(pods, 'renewed', 'vm-0');
+    while ((await it.cluster.get(pods, 'renewed', 'vm-0')) !== undefined) await sleep(25);
+    const { metadata } = await it.pod('vm-0');
+    assert.notEqual(metadata.uid, pod.metadata.uid);
+    return { exitCode: 1, stdout: '', stderr: 'error: Failed to connect socket to /s: Connection refused' };
+  };
+  const cluster = new Proxy(it.writer, {
+    get(target, key) {
+      if (key === 'exec') return exec;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const attach = {
+    kind: 'domain-attach',
+    attachment: 'red',
+    interface: red.interface,
+    model: 'virtio',
+    state: 'up',
+  } as const;
+  const domain = { name: 'guest', container: 'main', uri: 'qemu:///system' };
+  const { outcome } = await it.apply(it.plan(pod, [attach], [red], { domain }), {}, cluster);
+  assert.equal(failure(outcome).code, 'plan/stale');
+  assert.equal(commands, 1);
 });

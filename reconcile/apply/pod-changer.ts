@@ -13,7 +13,7 @@ import type { NetworksEdit } from '../systems/multus-edit.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import type { LayerReading } from './layers.ts';
-import { type ElementKey, type PodGoal, readPodLayers } from './pod-layers.ts';
+import { type ElementKey, hasStatus, type PodGoal, readPodLayers } from './pod-layers.ts';
 import { type PodObserver, type SeenPod, seePod } from './pod-observer.ts';
 import { editKey, ownedElements, type PodChange, podEdit } from './pod-patch.ts';
 import { newFailure, type Occurrence, occurrenceText } from './reasons.ts';
@@ -68,7 +68,14 @@ export class PodChanger {
     const first = await this.#rest(elements);
     if (first.kind === 'failed') return first;
     const goals = elements.map((element): PodGoal => ({ kind: 'out', element }));
-    return await this.#change({ networks: { kind: 'remove', elements: elements.map(editKey) } }, goals, false);
+    const writes = this.#run.writes;
+    const out = await this.#change({ networks: { kind: 'remove', elements: elements.map(editKey) } }, goals, false);
+    // Of what was never plugged nothing tells that the controller has looked: with two changes at once before it, it may
+    // plug the second twice, and take it out again.
+    if (this.#run.writes > writes && !elements.some((element) => hasStatus(first.live.status, element))) {
+      await sleep(this.#run.pace.reportGraceMs);
+    }
+    return out;
   }
 
   /** Writes the same in other bytes, so that a controller that gave up looks again. */
@@ -196,7 +203,7 @@ class PodSubject implements Subject<SeenPod> {
     written: Written | undefined,
     warnings: () => Promise<readonly Occurrence[]>,
   ) {
-    this.vanished = { layer: 'pod', reason: `pod ${objectKey(target)} is no longer there` };
+    this.vanished = { layer: 'pod', reason: `pod ${objectKey(target)} is no longer there, or has ended` };
     this.#observer = observer;
     this.#target = target;
     this.#uid = uid;
@@ -206,10 +213,11 @@ class PodSubject implements Subject<SeenPod> {
     this.#warnings = warnings;
   }
 
-  /** One that was made anew under the same name is another pod. */
+  /** One that was made anew under the same name is another pod, and the controller forgets those that have ended. */
   look(): SeenPod | undefined {
     const pod = this.#observer.look(this.#target);
-    return pod?.uid === this.#uid && !pod.deleting ? pod : undefined;
+    const lives = pod?.uid === this.#uid && !pod.deleting && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
+    return lives ? pod : undefined;
   }
 
   onChange(listener: () => void): () => void {

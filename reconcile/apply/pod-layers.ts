@@ -1,7 +1,6 @@
 /** When a change of a pod is done: in its annotation, and in what Multus says of its interfaces. */
 import type { OwnedElement } from '../plan/pod-model.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
-import type { NetworkStatus } from '../systems/multus-status.ts';
 import { objectKey } from '../vocabulary.ts';
 import type { LayerReading } from './layers.ts';
 import type { SeenPod } from './pod-observer.ts';
@@ -85,7 +84,9 @@ function isSame(one: ElementKey, other: ElementKey): boolean {
   return one.interface === other.interface && objectKey(one.network) === objectKey(other.network);
 }
 
-function hasStatus(status: readonly NetworkStatus[], { network, interface: at }: ElementKey): boolean {
+/** Whether network-status lists an element, as far as it can be read. */
+export function hasStatus(status: SeenPod['status'], { network, interface: at }: ElementKey): boolean {
+  if ('problem' in status) return false;
   return status.some((entry) => entry.default !== true && entry.interface === at && entry.name === objectKey(network));
 }
 

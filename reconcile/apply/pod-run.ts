@@ -3,6 +3,7 @@
  * domain in the pod, those on the domain come after the pod has the interface, and before it loses it.
  */
 import { PatchpanelError } from '../errors.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { Container } from '../live/container.ts';
 import type { PodPlan } from '../plan/model.ts';
 import type { DomainTarget, OwnedElement, PlannedElement, PodAction } from '../plan/pod-model.ts';
@@ -134,7 +135,13 @@ export class PodWork implements Work<PodAction> {
   #container(domain: DomainTarget | undefined = this.#plan.domain): Container {
     if (domain === undefined) throw new Error('an action on a domain in the plan of a pod without one');
     const { namespace, name } = this.#target;
-    return new Container(this.#run.cluster, { namespace, pod: name, container: domain.container }, domain);
+    const { cluster } = this.#run;
+    // A command reaches whatever pod has the name: one that was made anew is none of this plan.
+    const exec: Cluster['exec'] = async (...parameters) => {
+      this.#look();
+      return await cluster.exec(...parameters);
+    };
+    return new Container({ exec }, { namespace, pod: name, container: domain.container }, domain);
   }
 
   #patience(): Patience {
