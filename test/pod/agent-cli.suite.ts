@@ -1,6 +1,6 @@
 /** The agent path by the command line: what is declared is looked at, planned and plugged through the real tools of a pod. */
 import assert from 'node:assert/strict';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -27,6 +27,7 @@ async function run(
     }),
   );
   const result = await new CliRun([verb, folder], { env: { KUBECONFIG: kubeconfig } }).result;
+  await rm(folder, { recursive: true });
   assert.equal(result.code, code, `${verb}\n${result.stdout}\n${result.stderr}`);
   return result.stdout;
 }
