@@ -3,12 +3,17 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome } from '../reconcile/apply/model.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
-import { virtualMachineInstances, virtualMachines } from '../reconcile/kube/resources.ts';
+import {
+  virtualMachineInstanceMigrations,
+  virtualMachineInstances,
+  virtualMachines,
+} from '../reconcile/kube/resources.ts';
 import { isPodPlan, type Plan } from '../reconcile/plan/model.ts';
 import { parsePlan } from '../reconcile/plan/plan-json.ts';
 import { fields, items } from '../reconcile/systems/json-shape.ts';
@@ -310,6 +315,24 @@ test('the window closes while it waits for its turn', async () => {
   assert.equal(asked, 1);
 });
 
+/** Migrates a VM that never gets there; resolves once its VMI says so. */
+async function beginMigration(name: string): Promise<void> {
+  const { admin } = stage.cluster;
+  await stage.cluster.misbehave({ name: 'migration-hangs', value: name });
+  await admin.create(virtualMachineInstanceMigrations, {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachineInstanceMigration',
+    metadata: { namespace: 'demo', name: `${name}-away` },
+    spec: { vmiName: name },
+  });
+  for (let attempt = 0; attempt < 800; attempt += 1) {
+    const vmi = await admin.get(virtualMachineInstances, 'demo', name);
+    if (fields(vmi?.status).migrationState !== undefined) return;
+    await sleep(25);
+  }
+  assert.fail(`${name} does not migrate`);
+}
+
 test('a migration that began behind the write: it is not restarted', async () => {
   await newVm('moving');
   const before = await instance('moving');
@@ -325,15 +348,14 @@ test('a migration that began behind the write: it is not restarted', async () =>
         if (key !== 'jsonPatch') return value;
         return async (...given: Parameters<Cluster['jsonPatch']>) => {
           const written = await target.jsonPatch(...given);
-          await stage.cluster.admin.jsonPatch(virtualMachineInstances, 'demo', 'moving', [
-            { op: 'add', path: '/status/migrationState', value: { migrationUid: 'by-hand' } },
-          ]);
+          await beginMigration('moving');
           return written;
         };
       },
     },
   );
   const [target] = (await applied('moving', by)).targets;
+  await stage.cluster.misbehave();
   assert.deepEqual([target?.result, target?.actions.at(-1)?.code], ['failed', 'cluster/conflict']);
   assert.equal(asked, 0);
   assert.equal(await instance('moving'), before);
