@@ -10,12 +10,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Generous: the machine may be busy with other things. */
 const deadlineMs = 60_000;
 
-const running = new Set<ChildProcess>();
-// A test that ends early takes its servers along.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 /** A process, with what it says in a file. */
 export class ServerProcess {
   readonly #name: string;
@@ -32,7 +26,10 @@ export class ServerProcess {
   ) {
     this.#name = name;
     this.#log = join(folder, `${name}.log`);
-    this.#child = spawn(program, flags, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env });
+    // The kernel ends it with this process, should that be killed.
+    const words = ['--pdeathsig', 'KILL', '--', program, ...flags];
+    const search = { PATH: '/usr/bin:/bin', ...env };
+    this.#child = spawn('setpriv', words, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env: search });
     const file = createWriteStream(this.#log);
     this.#child.stdout?.pipe(file, { end: false });
     this.#child.stderr?.pipe(file, { end: false });
@@ -40,8 +37,6 @@ export class ServerProcess {
       this.#child.once('exit', resolve);
       this.#child.once('error', resolve);
     }).finally(() => file.end());
-    running.add(this.#child);
-    this.#child.once('exit', () => running.delete(this.#child));
   }
 
   async until(what: string, holds: () => Promise<boolean>): Promise<void> {
