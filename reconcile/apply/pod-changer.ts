@@ -39,10 +39,11 @@ export class PodChanger {
    * Adds one element and waits until it is there and stays. Where the controller could not add it, or took it out again
    * behind network-status, it is taken out and tried once more; and then it is taken out for good, since an element that
    * fails is tried first at each later change, and blocks it.
+   * @param domain that is to have it as a NIC: its record outlives a declaration that drops the domain
    */
-  async plug(element: PlannedElement): Promise<WaitResult<SeenPod>> {
+  async plug(element: PlannedElement, domain?: string): Promise<WaitResult<SeenPod>> {
     const { name, network, interface: at } = element;
-    const own: OwnedElement = { name, network, interface: at };
+    const own: OwnedElement = { name, network, interface: at, ...(domain === undefined ? {} : { domain }) };
     const change: PodChange = {
       networks: { kind: 'add', element: writtenElement(element) },
       owned: (before) => [...before.filter((other) => other.name !== name), own],

@@ -77,11 +77,13 @@ export function ownedElements(record: string | undefined): readonly OwnedElement
 }
 
 function readOwned(value: unknown): readonly OwnedElement[] {
-  const { name, network, interface: at } = fields(value);
+  const { name, network, interface: at, domain } = fields(value);
   const { namespace, name: nad } = fields(network);
   if (typeof name !== 'string' || typeof at !== 'string') return [];
   if (typeof namespace !== 'string' || typeof nad !== 'string') return [];
-  return [{ name, network: { namespace, name: nad }, interface: at }];
+  return [
+    { name, network: { namespace, name: nad }, interface: at, ...(typeof domain === 'string' ? { domain } : {}) },
+  ];
 }
 
 /** Undefined where the record goes. */
@@ -89,10 +91,11 @@ function recordOf(owned: readonly OwnedElement[]): string | undefined {
   if (owned.length === 0) return undefined;
   const sorted = owned.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return JSON.stringify(
-    sorted.map(({ name, network, interface: at }) => ({
+    sorted.map(({ name, network, interface: at, domain }) => ({
       name,
       network: { namespace: network.namespace, name: network.name },
       interface: at,
+      domain,
     })),
   );
 }

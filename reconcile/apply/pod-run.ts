@@ -38,7 +38,7 @@ export class PodWork implements Work<PodAction> {
     const changer = new PodChanger(this.#run, this.#target, this.#uid, action);
     switch (action.kind) {
       case 'pod-plug':
-        return failureIn(await changer.plug(action.element));
+        return failureIn(await changer.plug(action.element, this.#plan.domain?.name));
       case 'pod-unplug':
         return failureIn(await changer.unplug(action.elements));
       case 'pod-kick':

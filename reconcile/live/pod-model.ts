@@ -10,6 +10,8 @@ export interface OwnedInterface {
   readonly name: string;
   readonly network: ObjectName;
   readonly interface: string;
+  /** Name of the domain that has it as a NIC too. */
+  readonly domain?: string;
 }
 
 /** What the dynamic-networks controller reported of one interface. */

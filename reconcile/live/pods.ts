@@ -205,12 +205,20 @@ function readOwnedInterfaces(record: string | undefined): readonly OwnedInterfac
     return [];
   }
   return items(parsed).flatMap((entry) => {
-    const { name, network, interface: iface } = fields(entry);
+    const { name, network, interface: iface, domain } = fields(entry);
     const of = { namespace: text(fields(network).namespace), name: text(fields(network).name) };
     if (typeof name !== 'string' || typeof iface !== 'string' || of.namespace === undefined || of.name === undefined) {
       return [];
     }
-    return [{ name, network: { namespace: of.namespace, name: of.name }, interface: iface }];
+    const within = text(domain);
+    return [
+      {
+        name,
+        network: { namespace: of.namespace, name: of.name },
+        interface: iface,
+        ...(within === undefined ? {} : { domain: within }),
+      },
+    ];
   });
 }
 

@@ -148,6 +148,7 @@ export type BlockerCode =
   | 'shared-address'
   | 'agent-unfit'
   | 'agent-unread'
+  | 'agent-dropped'
   | 'restart-refused';
 
 /** Something the reader should know that stops nothing. */

@@ -163,6 +163,7 @@ export const blockerCodes = [
   'shared-address',
   'agent-unfit',
   'agent-unread',
+  'agent-dropped',
   'restart-refused',
 ] as const;
 

@@ -19,6 +19,8 @@ export interface OwnedElement {
   readonly name: string;
   readonly network: ObjectName;
   readonly interface: string;
+  /** Name of the domain that has it as a NIC too. */
+  readonly domain?: string;
 }
 
 interface ActionBase {

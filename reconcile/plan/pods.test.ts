@@ -261,6 +261,12 @@ const rows: readonly PodRow[] = [
     actions: ['unplug a', 'release a'],
   },
   {
+    what: 'a NIC of a domain that is no longer declared',
+    wanted: declares([]),
+    pod: podWith([element('a')], { owned: [owns('a', { domain: 'vm' })] }),
+    blockers: ['agent-dropped'],
+  },
+  {
     what: 'a domain that is not seen',
     wanted: declares([a], { domain }),
     pod: podWith(undefined, { domain: { kind: 'unread', why: 'forbidden' } }),

@@ -44,6 +44,7 @@ export function draftPod(diff: PodDiff, live: LiveState, refused: ReadonlyMap<st
     ...(wantsChange || hangs(diff) ? podBlockers(diff, live) : writes ? launcherBlockers(diff, live) : []),
     ...judged.flatMap((one) => one.onPod),
     ...(writes ? agentBlockers(diff, steps) : []),
+    ...(inAnnotation ? droppedDomain(diff, steps) : []),
   ];
   if (onPod.length > 0) return { diff, steps: afterBlock(diff, steps), blockers: [...onPod, ...blockers] };
   const ports = portPlanOf(diff, steps);
@@ -91,6 +92,20 @@ function agentBlockers({ pod, desired }: PodDiff, steps: readonly PodStep[]): re
   const message = `the domain ${domain.name} in ${where} can not be seen: ${why}`;
   const remedy = 'Mend domain, container or uri of the declaration, or what the message says; it needs pods/exec.';
   return [blocker('agent-unread', undefined, message, remedy)];
+}
+
+/** Without its domain, a NIC that goes would leave device, tap and bridge behind. */
+function droppedDomain({ pod, desired }: PodDiff, steps: readonly PodStep[]): readonly Blocker[] {
+  const going = new Set(
+    steps.flatMap((step) => (step.kind === 'pod-unplug' ? step.elements.map(({ name }) => name) : [])),
+  );
+  const left = pod.owned.find(
+    ({ name, domain }) => going.has(name) && domain !== undefined && domain !== desired.domain?.name,
+  );
+  if (left === undefined) return [];
+  const message = `"${left.name}" is a NIC of the domain ${left.domain} in ${pod.name}, which the declaration does not name`;
+  const remedy = `Declare the domain ${left.domain} again without that attachment, and apply; then drop the domain.`;
+  return [blocker('agent-dropped', undefined, message, remedy)];
 }
 
 /** One attachment, judged on its own. */
