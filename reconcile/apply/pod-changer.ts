@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PatchpanelError } from '../errors.ts';
 import { pods } from '../kube/resources.ts';
+import { readOwnedInterfaces } from '../live/pods.ts';
 import type { PodPlan } from '../plan/model.ts';
 import type { OwnedElement, PlannedElement, PodAction } from '../plan/pod-model.ts';
 import type { NetworksEdit } from '../systems/multus-edit.ts';
@@ -15,7 +16,7 @@ import { type ObjectName, objectKey } from '../vocabulary.ts';
 import type { LayerReading } from './layers.ts';
 import { type ElementKey, hasStatus, type PodGoal, readPodLayers } from './pod-layers.ts';
 import { type PodObserver, type SeenPod, seePod } from './pod-observer.ts';
-import { editKey, ownedElements, type PodChange, podEdit } from './pod-patch.ts';
+import { editKey, type PodChange, podEdit } from './pod-patch.ts';
 import { newFailure, type Occurrence, occurrenceText } from './reasons.ts';
 import type { Run } from './run.ts';
 import { type Subject, type WaitResult, waitForLayers } from './wait.ts';
@@ -106,7 +107,7 @@ export class PodChanger {
   async ownedElement(name: string): Promise<OwnedElement | undefined> {
     const pod = await this.#run.cluster.get(pods, this.#target.namespace, this.#target.name);
     if (pod?.metadata.uid !== this.#uid) return undefined;
-    return ownedElements(pod.metadata.annotations?.[ownedAnnotation]).find((element) => element.name === name);
+    return readOwnedInterfaces(pod.metadata.annotations?.[ownedAnnotation]).find((element) => element.name === name);
   }
 
   /** Waits until the changes of others have arrived: a second one on top of them confuses the controller. */

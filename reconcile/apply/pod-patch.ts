@@ -3,8 +3,9 @@
  * ownership record, both at once. The dynamic-networks controller and webhooks write the same pod.
  */
 import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
+import { readOwnedInterfaces } from '../live/pods.ts';
 import type { OwnedElement } from '../plan/pod-model.ts';
-import { fields, items, text } from '../systems/json-shape.ts';
+import { fields, text } from '../systems/json-shape.ts';
 import { type EditedNetworks, editNetworks, type NetworksEdit, readElements } from '../systems/multus-edit.ts';
 import { networksAnnotation } from '../systems/multus-networks.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
@@ -31,7 +32,7 @@ export function podEdit(pod: KubeObject, change: PodChange): Edit {
   const edited = change.networks === undefined ? undefined : edit(raw, metadata.namespace ?? '', change.networks);
   if (edited?.ok === false) return refused(edited.reason);
   const record = annotations[ownedAnnotation];
-  const before = ownedElements(record);
+  const before = readOwnedInterfaces(record);
   const owned = change.owned?.(before) ?? before;
   const wanted: readonly (readonly [string, string | undefined])[] = [
     [networksAnnotation, edited === undefined ? raw : edited.value],
@@ -64,26 +65,6 @@ function hasElement(raw: string | undefined, namespace: string, wanted: ElementK
 /** How an edit names an element. */
 export function editKey({ network, interface: at }: Pick<OwnedElement, 'network' | 'interface'>): ElementKey {
   return { namespace: network.namespace, name: network.name, interface: at };
-}
-
-/** The record of a pod; one that can't be read owns nothing, so that nothing of that pod is taken out. */
-export function ownedElements(record: string | undefined): readonly OwnedElement[] {
-  if (record === undefined) return [];
-  try {
-    return items(JSON.parse(record)).flatMap(readOwned);
-  } catch {
-    return [];
-  }
-}
-
-function readOwned(value: unknown): readonly OwnedElement[] {
-  const { name, network, interface: at, domain } = fields(value);
-  const { namespace, name: nad } = fields(network);
-  if (typeof name !== 'string' || typeof at !== 'string') return [];
-  if (typeof namespace !== 'string' || typeof nad !== 'string') return [];
-  return [
-    { name, network: { namespace, name: nad }, interface: at, ...(typeof domain === 'string' ? { domain } : {}) },
-  ];
 }
 
 /** Undefined where the record goes. */

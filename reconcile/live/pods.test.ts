@@ -6,7 +6,7 @@ import { networksAnnotation } from '../systems/multus-networks.ts';
 import { networkStatusAnnotation } from '../systems/multus-status.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { LiveTargetPod } from './pod-model.ts';
-import { readPods } from './pods.ts';
+import { readOwnedInterfaces, readPods } from './pods.ts';
 
 const now = () => Date.parse('2026-03-01T12:00:00Z');
 
@@ -167,4 +167,11 @@ test('a change may be on its way for half a minute after the annotation was writ
   assert.equal((await read(written('2026-03-01T11:59:40Z'))).settling, true);
   assert.equal((await read(written('2026-03-01T11:59:00Z'))).settling, false);
   assert.equal((await read(written('2026-03-01T11:59:40Z', 'other'))).settling, false);
+});
+
+test('the record of a pod, and those that can not be read', () => {
+  const kept = [{ name: 'red', network: { namespace: 'prod', name: 'red-net' }, interface: 'red', domain: 'guest' }];
+  assert.deepEqual(readOwnedInterfaces(JSON.stringify(kept)), kept);
+  for (const raw of [undefined, '', '{', '{}', '["red"]', '[{"name":"red"}]'])
+    assert.deepEqual(readOwnedInterfaces(raw), []);
 });

@@ -196,7 +196,7 @@ function ownersOf({ metadata }: KubeObject): LiveTargetPod['owners'] {
 }
 
 /** A record that can't be read owns nothing: then nothing of that pod is unplugged. */
-function readOwnedInterfaces(record: string | undefined): readonly OwnedInterface[] {
+export function readOwnedInterfaces(record: string | undefined): readonly OwnedInterface[] {
   if (record === undefined) return [];
   let parsed: unknown;
   try {

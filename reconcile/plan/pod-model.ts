@@ -1,4 +1,5 @@
 /** Plans of pods: the part of the plan model that the pod path and the agent path carry out. */
+import type { OwnedInterface } from '../live/pod-model.ts';
 import type { ObjectName } from '../vocabulary.ts';
 
 export type { DomainTarget } from '../vocabulary.ts';
@@ -14,14 +15,8 @@ export interface PlannedElement {
   readonly ips?: readonly string[];
 }
 
-/** An attachment of a pod as its ownership record keeps it: what is needed to take it out again. */
-export interface OwnedElement {
-  readonly name: string;
-  readonly network: ObjectName;
-  readonly interface: string;
-  /** Name of the domain that has it as a NIC too. */
-  readonly domain?: string;
-}
+/** What is needed to take an attachment out again. */
+export type OwnedElement = OwnedInterface;
 
 interface ActionBase {
   /** `pod/namespace/name/1`, counted within the pod in the order of execution: a VM may have the name of a pod. */
