@@ -10,6 +10,7 @@ import type { Outcome } from '../reconcile/apply/model.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
 import {
+  networkAttachmentDefinitions,
   virtualMachineInstanceMigrations,
   virtualMachineInstances,
   virtualMachines,
@@ -205,6 +206,21 @@ function withRestart(hand: (send: () => ReturnType<Cluster['update']>) => Return
   });
 }
 
+/** A cluster on which something happens right behind the write of the ports. */
+function behindTheWrite(cluster: Cluster, happens: () => Promise<void>): Cluster {
+  return new Proxy(cluster, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (key !== 'jsonPatch') return value;
+      return async (...given: Parameters<Cluster['jsonPatch']>) => {
+        const written = await target.jsonPatch(...given);
+        await happens();
+        return written;
+      };
+    },
+  });
+}
+
 async function applied(vm: string, by: Cluster, options: Parameters<typeof applyOptions>[0] = {}): Promise<Outcome> {
   const path = await declare(vm, { vm, ports: 24 });
   const plan = parsePlan((await stage.expect(2, ['plan', path, '-o', 'json'])).stdout);
@@ -230,27 +246,18 @@ test('restarted by another hand in between: done, without a request', async () =
   await newVm('other');
   const before = await instance('other');
   let asked = 0;
-  const by = new Proxy(
+  const by = behindTheWrite(
     withRestart((send) => {
       asked += 1;
       return send();
     }),
-    {
-      get(target, key) {
-        const value: unknown = Reflect.get(target, key, target);
-        if (key !== 'jsonPatch') return value;
-        // Right behind the write of the ports.
-        return async (...given: Parameters<Cluster['jsonPatch']>) => {
-          const written = await target.jsonPatch(...given);
-          await stage.cluster.admin.update(
-            virtualMachines,
-            { metadata: { name: 'other', namespace: 'demo' } },
-            { subresource: 'restart' },
-          );
-          await until('other', before);
-          return written;
-        };
-      },
+    async () => {
+      await stage.cluster.admin.update(
+        virtualMachines,
+        { metadata: { name: 'other', namespace: 'demo' } },
+        { subresource: 'restart' },
+      );
+      await until('other', before);
     },
   );
   const outcome = await applied('other', by);
@@ -337,22 +344,12 @@ test('a migration that began behind the write: it is not restarted', async () =>
   await newVm('moving');
   const before = await instance('moving');
   let asked = 0;
-  const by = new Proxy(
+  const by = behindTheWrite(
     withRestart((send) => {
       asked += 1;
       return send();
     }),
-    {
-      get(target, key) {
-        const value: unknown = Reflect.get(target, key, target);
-        if (key !== 'jsonPatch') return value;
-        return async (...given: Parameters<Cluster['jsonPatch']>) => {
-          const written = await target.jsonPatch(...given);
-          await beginMigration('moving');
-          return written;
-        };
-      },
-    },
+    () => beginMigration('moving'),
   );
   const [target] = (await applied('moving', by)).targets;
   await stage.cluster.misbehave();
@@ -387,26 +384,9 @@ test('what KubeVirt does not restart, or would not start again, is refused; the 
   assert.notEqual(await instance('manual'), first);
 
   const nic = { name: 'blue', network: 'fleeting-net', mac: '02:00:00:00:0d:01' };
-  await stage.cluster.admin.create(
-    {
-      group: 'k8s.cni.cncf.io',
-      version: 'v1',
-      plural: 'network-attachment-definitions',
-      kind: 'NetworkAttachmentDefinition',
-    },
-    nad('demo', 'fleeting-net'),
-  );
+  await stage.cluster.admin.create(networkAttachmentDefinitions, nad('demo', 'fleeting-net'));
   await stage.expect(0, ['apply', await declare('gone', { vm: 'refused', nics: [nic] })]);
-  await stage.cluster.admin.delete(
-    {
-      group: 'k8s.cni.cncf.io',
-      version: 'v1',
-      plural: 'network-attachment-definitions',
-      kind: 'NetworkAttachmentDefinition',
-    },
-    'demo',
-    'fleeting-net',
-  );
+  await stage.cluster.admin.delete(networkAttachmentDefinitions, 'demo', 'fleeting-net');
   const stuck = await stage.expect(4, ['apply', await declare('gone', { vm: 'refused', nics: [nic], ports: 24 })]);
   assert.match(stuck.stdout, /would not start again: the network demo\/fleeting-net does not exist/);
   assert.equal(await instance('refused'), before);
