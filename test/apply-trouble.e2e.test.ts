@@ -9,7 +9,7 @@ import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { applyOptions, type Nic, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results, unreachable, type Vms, withVm } from './apply-support.ts';
-import { leavableTest } from './left-out.ts';
+import { leavable } from './left-out.ts';
 import { ofVms } from './plan-cases.ts';
 
 suite('trouble', () => {
@@ -262,27 +262,31 @@ suite('an API server that is unwell', () => {
     }
   });
 
-  leavableTest('errors and cut watches slow a run down, no more', async () => {
-    let refused = 0;
-    const here = await stage({
-      faults: [
-        { name: 'api-errors', value: '0.05' },
-        { name: 'watch-cut', value: '300' },
-      ],
-      onRequest({ status }) {
-        if (status === 429 || status === 503) refused += 1;
-      },
-    });
-    try {
-      const scenario = await here.scenario('unwell');
-      await Promise.all(['db-0', 'db-1'].map((name) => scenario.vm(name)));
-      const vms: Vms = { 'db-0': ['blue', { name: 'red', on: 'vlan20' }], 'db-1': ['blue'] };
-      const { outcome } = await scenario.run(vms);
-      assert.deepEqual(results(outcome), { 'db-0': 'converged', 'db-1': 'converged' }, JSON.stringify(outcome));
-      assert.ok(refused > 0, 'the server refused nothing');
-      await scenario.assertConverged(vms);
-    } finally {
-      await here.stop();
-    }
-  });
+  test(
+    'errors and cut watches slow a run down, no more',
+    leavable('errors and cut watches slow a run down, no more'),
+    async () => {
+      let refused = 0;
+      const here = await stage({
+        faults: [
+          { name: 'api-errors', value: '0.05' },
+          { name: 'watch-cut', value: '300' },
+        ],
+        onRequest({ status }) {
+          if (status === 429 || status === 503) refused += 1;
+        },
+      });
+      try {
+        const scenario = await here.scenario('unwell');
+        await Promise.all(['db-0', 'db-1'].map((name) => scenario.vm(name)));
+        const vms: Vms = { 'db-0': ['blue', { name: 'red', on: 'vlan20' }], 'db-1': ['blue'] };
+        const { outcome } = await scenario.run(vms);
+        assert.deepEqual(results(outcome), { 'db-0': 'converged', 'db-1': 'converged' }, JSON.stringify(outcome));
+        assert.ok(refused > 0, 'the server refused nothing');
+        await scenario.assertConverged(vms);
+      } finally {
+        await here.stop();
+      }
+    },
+  );
 });

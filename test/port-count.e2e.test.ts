@@ -16,7 +16,7 @@ import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
 import { countPorts } from '../reconcile/systems/libvirt-ports.ts';
 import { vmiSpecSchema } from '../sandbox/kubevirt/vmi-schema.ts';
 import { CliStage } from './cli-stage.ts';
-import { leavableTest } from './left-out.ts';
+import { leavable } from './left-out.ts';
 import type { VmsPlan } from './plan-cases.ts';
 
 const slotCount = 'kubevirt.io/pci-interface-slot-count';
@@ -259,16 +259,20 @@ suite('by a field', () => {
     await stage.stop();
   });
 
-  leavableTest('the field is written where the cluster has one', async () => {
-    const path = await declare(stage, 'field', 'web-1');
-    assert.deepEqual(
-      (await planOf(stage, path, 2)).targets[0]?.actions.map((action) => action.kind === 'set-ports' && action.knob),
-      ['field'],
-    );
-    await stage.expect(0, ['apply', path]);
-    const { annotations, devices: written } = await template(stage, 'web-1');
-    assert.equal(fields(written).numberPciPorts, 24);
-    assert.equal(fields(annotations)[slotCount], undefined);
-    await planOf(stage, path, 0);
-  });
+  test(
+    'the field is written where the cluster has one',
+    leavable('the field is written where the cluster has one'),
+    async () => {
+      const path = await declare(stage, 'field', 'web-1');
+      assert.deepEqual(
+        (await planOf(stage, path, 2)).targets[0]?.actions.map((action) => action.kind === 'set-ports' && action.knob),
+        ['field'],
+      );
+      await stage.expect(0, ['apply', path]);
+      const { annotations, devices: written } = await template(stage, 'web-1');
+      assert.equal(fields(written).numberPciPorts, 24);
+      assert.equal(fields(annotations)[slotCount], undefined);
+      await planOf(stage, path, 0);
+    },
+  );
 });
