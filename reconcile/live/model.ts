@@ -173,4 +173,6 @@ export interface LiveState {
   readonly pods?: LivePods;
   /** By namespace and name; those that came with the lists. */
   readonly undeclared?: readonly UndeclaredVm[];
+  /** VMs that are not there, by `namespace/name`, with those of the same name in other namespaces. */
+  readonly namesakes?: ReadonlyMap<string, readonly ObjectName[]>;
 }

@@ -10,6 +10,7 @@ import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { type ReadDomainsOptions, readDomains } from './domain.ts';
 import type { LiveNetwork, LiveState, LiveVm, LiveVmi, UndeclaredVm } from './model.ts';
+import { readNamesakes } from './namesakes.ts';
 import { projectNetwork } from './networks.ts';
 import { specNics } from './nics.ts';
 import { type PodWish, readPods } from './pods.ts';
@@ -89,6 +90,10 @@ export async function observe(
     const readings = await readDomains(cluster, [...live.values()], options);
     for (const [key, vm] of live) live.set(key, { ...vm, domain: readings.get(key) ?? vm.domain });
   }
+  const namesakes = await readNamesakes(
+    cluster,
+    wanted.targets.filter((target) => !live.has(objectKey(target))),
+  );
   return {
     cluster: facts,
     vms: live,
@@ -96,6 +101,7 @@ export async function observe(
     macs: sorted(macs),
     undeclared: undeclared.toSorted((a, b) => compare(objectKey(a), objectKey(b))),
     ...(podsFound === undefined ? {} : { pods: podsFound }),
+    ...(namesakes.size === 0 ? {} : { namesakes }),
   };
 }
 

@@ -99,8 +99,11 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
   const key = objectKey(target);
   const vm = diff.live;
   if (vm === undefined) {
-    const message = `the cluster has no VirtualMachine ${key}`;
-    const remedy = 'Create the VM, or correct the name in the repository, or remove the object.';
+    const namesakes = live.namesakes?.get(key) ?? [];
+    const there = namesakes.length === 0 ? '' : `; there is ${namesakes.map(objectKey).join(', ')}`;
+    const message = `the cluster has no VirtualMachine ${key}${there}`;
+    const what = namesakes.length === 0 ? 'name' : 'namespace';
+    const remedy = `Create the VM, or correct the ${what} in the repository, or remove the object.`;
     const blockers = [blocker('vm-not-found', undefined, message, remedy)];
     return { diff, key, steps: [], wantedSteps: [], restarts: false, blockers, notes: [] };
   }
