@@ -1,5 +1,6 @@
 /** start, stop and restart of a VM as virt-api serves them: PUT /apis/subresources.kubevirt.io/v1/.../virtualmachines/NAME/VERB. */
 import type { Cluster, KubeObject, PatchOperation } from '../../reconcile/kube/cluster.ts';
+import { isStatus } from '../../reconcile/kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../../reconcile/kube/resources.ts';
 import { fields, items, present, text } from '../../reconcile/systems/json-shape.ts';
 import type { Json } from '../../reconcile/vocabulary.ts';
@@ -39,17 +40,29 @@ async function handle(verb: Verb, request: Request, cluster: Pick<Cluster, 'get'
   if (!vm) return failure(404, 'NotFound', name, `virtualmachine.kubevirt.io "${name}" not found`);
   const vmi = await cluster.get(virtualMachineInstances, namespace, name);
   const decision = decide(verb, vm, vmi);
-  if (decision.kind === 'conflict') {
-    const message = `Operation cannot be fulfilled on virtualmachine.kubevirt.io "${name}": ${decision.message}`;
-    return failure(409, 'Conflict', name, message);
-  }
+  if (decision.kind === 'conflict') return conflictAnswer(name, decision.message);
   const dryRun = items(fields(request.body).dryRun).includes('All');
   const { subresource } = decision;
-  await cluster.jsonPatch(virtualMachines, namespace, name, decision.patch, {
-    ...(dryRun ? { dryRun } : {}),
-    ...(subresource ? { subresource } : {}),
-  });
+  try {
+    await cluster.jsonPatch(virtualMachines, namespace, name, decision.patch, {
+      ...(dryRun ? { dryRun } : {}),
+      ...(subresource ? { subresource } : {}),
+    });
+  } catch (error) {
+    // A `test` of the patch met a status that had moved on.
+    if (!isStatus(error, 422)) throw error;
+    return conflictAnswer(name, 'the server rejected our request due to an error in our request');
+  }
   return { status: 202 };
+}
+
+function conflictAnswer(name: string, reason: string): Answer {
+  return failure(
+    409,
+    'Conflict',
+    name,
+    `Operation cannot be fulfilled on virtualmachine.kubevirt.io "${name}": ${reason}`,
+  );
 }
 
 /** virt-api offers no representation of these by name, so only a wildcard takes what it has: an empty body. */

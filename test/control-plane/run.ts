@@ -23,8 +23,7 @@ function runOn(kind: ClusterKind, files: readonly string[], folder: string): { c
     process.execPath,
     [
       '--test',
-      // One at a time: two API servers on two cores only wait for each other.
-      `--test-concurrency=${kind === 'sandbox' ? 2 : 1}`,
+      `--test-concurrency=2`,
       ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
       ...[`--test-reporter=${join(import.meta.dirname, 'results.ts')}`, `--test-reporter-destination=${log}`],
       ...files,
