@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApplyOptions, applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
-import type { DesiredAttachment, DesiredState, RestartPolicy } from '../reconcile/desired/model.ts';
+import type { DesiredAttachment, DesiredState, Settings } from '../reconcile/desired/model.ts';
 import { diffState } from '../reconcile/diff/diff.ts';
 import type { Cluster, KubeObject, Resource } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
@@ -28,6 +28,9 @@ const networkNames = ['vlan10', 'vlan20', 'vlan30'] as const;
 
 /** A NIC as a test declares it; network `vlan10`, bridge and up unless it says otherwise. */
 export type Nic = string | (Partial<DesiredAttachment> & { readonly name: string; readonly on?: string });
+
+/** What a test says of the settings. */
+type GivenSettings = Partial<Settings>;
 
 export interface Hands {
   readonly admin: Cluster;
@@ -87,11 +90,12 @@ export class Scenario {
     assert.fail(`${this.namespace}/${name} did not come to be as it should`);
   }
 
-  desired(vms: Readonly<Record<string, readonly Nic[]>>, restart: RestartPolicy): DesiredState {
+  /** @param settings beside ten VMs at a time */
+  desired(vms: Readonly<Record<string, readonly Nic[]>>, settings: GivenSettings): DesiredState {
     const position = { file: 'vms.yaml', line: 1, column: 1 };
     return {
       source: { kind: 'folder', path: '.', digest: '00' },
-      settings: { maxInFlight: 10, restart },
+      settings: { maxInFlight: 10, restart: 'never', ...settings },
       files: 1,
       targets: Object.entries(vms).map(([name, nics]) => ({
         target: { kind: 'VirtualMachine', namespace: this.namespace, name },
@@ -114,8 +118,8 @@ export class Scenario {
     );
   }
 
-  async plan(vms: Readonly<Record<string, readonly Nic[]>>, restart: RestartPolicy = 'never'): Promise<Plan> {
-    const desired = this.desired(vms, restart);
+  async plan(vms: Readonly<Record<string, readonly Nic[]>>, settings: GivenSettings = {}): Promise<Plan> {
+    const desired = this.desired(vms, settings);
     const live = await this.observe(Object.keys(vms));
     return makePlan(diffState(desired, live), desired, live);
   }
@@ -131,9 +135,9 @@ export class Scenario {
     vms: Readonly<Record<string, readonly Nic[]>>,
     options: Partial<ApplyOptions> = {},
     cluster: Cluster = this.cluster,
-    restart: RestartPolicy = 'never',
+    settings: GivenSettings = {},
   ): Promise<{ readonly plan: Plan; readonly outcome: Outcome; readonly events: readonly RunEvent[] }> {
-    const plan = await this.plan(vms, restart);
+    const plan = await this.plan(vms, settings);
     const events: RunEvent[] = [];
     const outcome = await applyPlan(plan, cluster, applyOptions(options), (event) => events.push(event));
     return { plan, outcome, events };

@@ -183,10 +183,10 @@ suite('in place', () => {
         { name: 'red', on: 'vlan20' },
       ],
     };
-    const { outcome } = await scenario.run(vms, {}, scenario.cluster, 'stage');
+    const { outcome } = await scenario.run(vms, {}, scenario.cluster, { restart: 'stage' });
     assert.deepEqual(results(outcome), { 'db-0': 'staged' }, JSON.stringify(outcome));
     assert.deepEqual(await scenario.guestNics('db-0'), ['blue', 'default', 'red']);
-    const again = await scenario.run(vms, {}, scenario.cluster, 'stage');
+    const again = await scenario.run(vms, {}, scenario.cluster, { restart: 'stage' });
     assert.equal(again.outcome.summary.writes, 0, JSON.stringify(again.outcome));
   });
 });

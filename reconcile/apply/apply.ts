@@ -79,6 +79,12 @@ export function hasWork({ targets }: Plan, now: Date): boolean {
   );
 }
 
+/** Whether nothing is left of a change that failed. */
+function isReversed({ reversal }: TargetOutcome): boolean {
+  if (reversal === undefined || reversal.actions.length === 0 || reversal.left.length > 0) return false;
+  return reversal.actions.every(({ result }) => result === 'done');
+}
+
 function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number, milliseconds: number): Outcome {
   function count(result: TargetOutcome['result']): number {
     return targets.filter((target) => target.result === result).length;
@@ -94,6 +100,8 @@ function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted,
+      reversed: targets.filter(isReversed).length,
+      held: targets.filter(({ reversal }) => reversal?.held === true).length,
       unchanged: plan.summary.unchanged - plan.targets.filter(onlyWaits).length,
       writes,
       milliseconds,

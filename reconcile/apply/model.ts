@@ -1,6 +1,7 @@
 /** What a run did, and what it says while it does it. */
 import type { ErrorCode } from '../errors.ts';
 import type { PlanAction, TargetName } from '../plan/model.ts';
+import type { LeftBehind } from '../plan/reversal.ts';
 import type { Layer } from '../vocabulary.ts';
 
 export type TargetResult =
@@ -18,7 +19,10 @@ export type TargetResult =
 export interface ActionOutcome {
   readonly id: string;
   readonly kind: PlanAction['kind'];
-  readonly result: 'done' | 'failed' | 'not-started';
+  /** `reversed`: done, and taken back since another action of the target failed. */
+  readonly result: 'done' | 'failed' | 'reversed' | 'not-started';
+  /** What a failed action left behind was taken back. */
+  readonly reversed?: true;
   readonly milliseconds?: number;
   /** Layer that lagged where it failed, and the system's own words. */
   readonly laggingLayer?: Layer;
@@ -34,6 +38,19 @@ export interface TargetOutcome {
   readonly actions: readonly ActionOutcome[];
   /** Layers that were seen to agree in the final check. */
   readonly verified: readonly Layer[];
+  /** What followed a change that the layers did not confirm. */
+  readonly reversal?: ReversalOutcome;
+}
+
+export interface ReversalOutcome {
+  /** The way back, in its order; empty where nothing was to be taken back, or the settings say so. */
+  readonly actions: readonly ActionOutcome[];
+  /** What is still there of the change, each with its way out. */
+  readonly left: readonly LeftBehind[];
+  /** Layers that were seen to agree after it. */
+  readonly verified: readonly Layer[];
+  /** The target is marked: it is left alone until its input changes. */
+  readonly held: boolean;
 }
 
 export interface Outcome {
@@ -45,6 +62,10 @@ export interface Outcome {
     readonly blocked: number;
     readonly staged: number;
     readonly interrupted: number;
+    /** Of those that failed: all that was done was taken back. */
+    readonly reversed: number;
+    /** Of those that failed: marked, and left alone from now on. */
+    readonly held: number;
     readonly unchanged: number;
     readonly writes: number;
     readonly milliseconds: number;
@@ -69,7 +90,15 @@ export type RunEvent =
   | { readonly type: 'observing'; readonly server: string }
   | { readonly type: 'observed'; readonly vms: number; readonly pods?: number; readonly milliseconds: number }
   | { readonly type: 'target-started'; readonly target: TargetName }
-  | { readonly type: 'action-started'; readonly target: TargetName; readonly action: PlanAction }
+  /** A change failed, and what was done to its target is taken back. */
+  | { readonly type: 'reversing'; readonly target: TargetName }
+  | {
+      readonly type: 'action-started';
+      readonly target: TargetName;
+      readonly action: PlanAction;
+      /** It takes another one back. */
+      readonly reversing?: true;
+    }
   /** What a wait sees: the first layer that does not agree yet, and the last reason that the system gave. */
   | {
       readonly type: 'waiting';
@@ -91,6 +120,7 @@ export type RunEvent =
       readonly target: TargetName;
       readonly action: PlanAction;
       readonly milliseconds: number;
+      readonly reversing?: true;
     }
   | {
       readonly type: 'action-failed';
@@ -98,6 +128,7 @@ export type RunEvent =
       readonly action: PlanAction;
       readonly reason: string;
       readonly code: ErrorCode;
+      readonly reversing?: true;
     }
   | { readonly type: 'target-done'; readonly target: TargetName; readonly result: TargetResult }
   | { readonly type: 'stopping'; readonly signal: string }

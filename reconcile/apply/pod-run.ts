@@ -7,6 +7,7 @@ import type { Cluster } from '../kube/cluster.ts';
 import { Container } from '../live/container.ts';
 import type { PodPlan } from '../plan/model.ts';
 import type { DomainTarget, OwnedElement, PlannedElement, PodAction } from '../plan/pod-model.ts';
+import type { Reversal } from '../plan/reversal.ts';
 import { type Before, stepsToUnwire, stepsToWire, type Wiring, wiringOf } from '../systems/guest-wiring.ts';
 import { nicAlias } from '../systems/kubevirt-names.ts';
 import type { Layer } from '../vocabulary.ts';
@@ -180,6 +181,16 @@ export class PodWork implements Work<PodAction> {
     if (objection === undefined) return { verified: [...agreeing, 'domain'] };
     return { verified: agreeing, failure: { layer: 'domain', code: 'apply/timeout', reason: objection } };
   }
+
+  reversal(): Reversal<PodAction> {
+    return { actions: [], left: [] };
+  }
+
+  async verifyReversed(): Promise<Verdict> {
+    return { verified: [] };
+  }
+
+  async hold(): Promise<void> {}
 
   async #domainObjection(ends: readonly FinalEnd[]): Promise<string | undefined> {
     const container = this.#container();

@@ -1,4 +1,5 @@
 /** What all targets of one run share. */
+import type { OnFailure } from '../desired/model.ts';
 import { revision } from '../desired/revision.ts';
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster } from '../kube/cluster.ts';
@@ -44,6 +45,10 @@ export class Run {
   readonly deadline: number;
   /** Aborts when nothing new may be started: a stop was asked for, or the time is up. */
   readonly over: AbortSignal;
+  /** What follows a change that the layers did not confirm. */
+  readonly onFailure: OnFailure;
+  /** Ids of actions that actions of other targets come after. */
+  readonly promised: ReadonlySet<string>;
   writes = 0;
   readonly #commit: string;
 
@@ -61,6 +66,8 @@ export class Run {
     this.reasons = parts.reasons;
     this.slots = parts.slots;
     this.ledger = new Ledger(plan);
+    this.onFailure = plan.settings.onFailure ?? 'reverse';
+    this.promised = promisedIds(plan);
     this.#commit = revision(plan.source);
     this.onEvent = onEvent;
     this.pace = { ...defaultPace, ...podPace, ...options.pace };
@@ -97,6 +104,15 @@ export class Run {
       : actionTimeoutMs;
     return Math.min(performance.now() + patience, this.deadline);
   }
+}
+
+function promisedIds({ targets }: Plan): ReadonlySet<string> {
+  return new Set(
+    targets.flatMap(({ actions }) => {
+      const own = new Set(actions.map(({ id }) => id));
+      return actions.flatMap(({ after }) => after.filter((id) => !own.has(id)));
+    }),
+  );
 }
 
 function isLockLost(reason: unknown): reason is PatchpanelError {

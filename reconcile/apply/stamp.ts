@@ -1,6 +1,6 @@
 /** Which commit was applied to an object last, and when: annotations in the same patch as the change. */
 import type { KubeObject, PatchOperation } from '../kube/cluster.ts';
-import { appliedAtAnnotation, appliedCommitAnnotation } from '../systems/patchpanel.ts';
+import { appliedAtAnnotation, appliedCommitAnnotation, heldAnnotation } from '../systems/patchpanel.ts';
 
 export interface Stamp {
   /** `main@sha1:…`, or the digest of a folder. */
@@ -9,8 +9,12 @@ export interface Stamp {
 }
 
 const annotationsPath = '/metadata/annotations';
+export const heldPath = pathOf(heldAnnotation);
 
-/** The patch with the annotations added; one that changes nothing gets none. */
+/**
+ * The patch with the annotations added, and without the mark that it was held: what is changed is tried. One that changes
+ * nothing gets none.
+ */
 export function stamped(
   operations: readonly PatchOperation[],
   { metadata }: KubeObject,
@@ -34,8 +38,13 @@ export function stamped(
   }
   return [
     ...operations,
-    ...Object.entries(marks).map(
-      ([key, value]): PatchOperation => ({ op: 'add', path: `${annotationsPath}/${key.replaceAll('/', '~1')}`, value }),
-    ),
+    ...Object.entries(marks).map(([key, value]): PatchOperation => ({ op: 'add', path: pathOf(key), value })),
+    ...(metadata.annotations?.[heldAnnotation] === undefined || operations.some(({ path }) => path === heldPath)
+      ? []
+      : [{ op: 'remove', path: heldPath } as const]),
   ];
+}
+
+function pathOf(annotation: string): string {
+  return `${annotationsPath}/${annotation.replaceAll('/', '~1')}`;
 }

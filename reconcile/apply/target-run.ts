@@ -15,6 +15,7 @@ import type { Layer } from '../vocabulary.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
 import { PodWork } from './pod-run.ts';
 import { closedWords } from './restart.ts';
+import { type Reversed, reverseFailed } from './reverse.ts';
 import type { Run } from './run.ts';
 import { VmWork } from './vm-work.ts';
 import type { Work } from './work.ts';
@@ -78,15 +79,17 @@ class TargetRun<A extends PlanAction> {
   }
 
   async go(): Promise<TargetOutcome> {
+    let reversed: Reversed;
     try {
       for (const action of this.#plan.actions) this.#note(await this.#step(action));
       if (this.#hindrance === undefined || this.#hindrance.why === 'waits') await this.#finalCheck();
+      reversed = await reverseFailed(this.#work, this.#target, this.#outcomes, this.#run);
     } finally {
       this.#giveSlot();
     }
     const result = this.#result();
     if (this.#opened) this.#run.onEvent({ type: 'target-done', target: this.#target, result });
-    return { target: this.#plan.target, result, actions: this.#outcomes, verified: this.#verified };
+    return { target: this.#plan.target, result, ...reversed, verified: this.#verified };
   }
 
   #note(outcome: ActionOutcome): void {

@@ -24,7 +24,7 @@ const domainRetryMs = 500;
  * @param last the action that a disagreement is told of
  * @param restarted whether the restart that was planned took place
  */
-export async function verify(plan: VmPlan, last: Action, restarted: boolean, run: Run): Promise<Verdict> {
+export async function verify(plan: Judged, last: Action, restarted: boolean, run: Run): Promise<Verdict> {
   const target = { namespace: plan.target.namespace, name: plan.target.name };
   const before = run.observer.look(target);
   if (before === undefined) return { verified: [], failure: vanished };
@@ -57,6 +57,11 @@ export async function verify(plan: VmPlan, last: Action, restarted: boolean, run
   };
 }
 
+/** What of a plan a final check looks at. */
+type Judged = Pick<VmPlan, 'target' | 'actions' | 'declared'> & {
+  readonly [key in 'differences' | 'blockers' | 'notes']: readonly { readonly attachment?: string }[];
+};
+
 const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer there' } as const;
 
 /**
@@ -65,11 +70,7 @@ const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer
  * NIC that is blocked, or waits for a restart, is held against the template where it was touched, and else left out.
  * After the restart nothing waits any more.
  */
-export function finalGoals(
-  plan: Pick<VmPlan, 'actions' | 'differences' | 'blockers' | 'notes' | 'declared'>,
-  live: LiveVm,
-  restarted = false,
-): readonly Goal[] {
+export function finalGoals(plan: Omit<Judged, 'target'>, live: LiveVm, restarted = false): readonly Goal[] {
   const open = restarted ? [] : plan.notes;
   const held = new Set([...plan.blockers, ...open].map(({ attachment }) => attachment));
   const unsettled = new Set([...held, ...(restarted ? [] : plan.differences).map(({ attachment }) => attachment)]);

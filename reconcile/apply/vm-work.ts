@@ -1,7 +1,11 @@
 /** The kubevirt path: one action on a VM as one patch of its template, followed through all layers. */
+import { activeVmi } from '../diff/layers.ts';
 import { PatchpanelError } from '../errors.ts';
+import { virtualMachines } from '../kube/resources.ts';
 import type { LiveVm } from '../live/model.ts';
 import type { Action, VmPlan } from '../plan/model.ts';
+import { type Reversal, reversalOf, type Taken } from '../plan/reversal.ts';
+import { markHeld } from './hold.ts';
 import { goalsOf } from './layers.ts';
 import { requestRestart } from './restart.ts';
 import type { Run } from './run.ts';
@@ -15,6 +19,7 @@ export class VmWork implements Work<Action> {
   readonly #plan: VmPlan;
   readonly #run: Run;
   readonly #target: VmPlan['target'];
+  readonly #taken: Taken<Action, LiveVm>[] = [];
 
   constructor(plan: VmPlan, run: Run) {
     this.#plan = plan;
@@ -31,6 +36,7 @@ export class VmWork implements Work<Action> {
     const byMigration = comesByMigration(action, live);
     const written = await this.#write(action);
     if (written.wrote) run.writes += 1;
+    this.#taken.push({ action, before: live });
     const result = await waitFor(
       {
         target: this.#target,
@@ -63,6 +69,34 @@ export class VmWork implements Work<Action> {
 
   async verify(last: Action, restarted: boolean): Promise<Verdict> {
     return await verify(this.#plan, last, restarted, this.#run);
+  }
+
+  reversal(): Reversal<Action> {
+    const live = this.#run.observer.look(this.#target);
+    return live === undefined ? { actions: [], left: [] } : reversalOf(this.#taken, live, this.#run.promised);
+  }
+
+  async verifyReversed(back: readonly Action[], stuck: ReadonlySet<string>): Promise<Verdict> {
+    const last = back.at(-1);
+    if (last === undefined) return { verified: [] };
+    // Held against what the template says by now: it was written back, and only what did not come back is left out.
+    const differences = [...stuck].map((attachment) => ({ attachment }));
+    return await verify(
+      { target: this.#target, actions: back, differences, blockers: [], notes: [] },
+      last,
+      false,
+      this.#run,
+    );
+  }
+
+  async hold(reason: string): Promise<void> {
+    const { cluster, observer, stamp } = this.#run;
+    const { uid, input = '' } = this.#plan;
+    const live = observer.look(this.#target);
+    const instance = live === undefined ? undefined : activeVmi(live)?.uid;
+    const mark = { input, reason, ...(instance === undefined ? {} : { instance }) };
+    await markHeld(cluster, virtualMachines, this.#target, uid, stamp, mark);
+    this.#run.writes += 1;
   }
 }
 

@@ -76,12 +76,23 @@ export type RestartPolicy =
   /** Write it likewise, and restart the VMs that allow it themselves, in a window. */
   | 'allowed';
 
+/** What follows a change that the layers did not confirm. */
+export type OnFailure =
+  /** It is taken back, and its target left alone until its input changes. */
+  | 'reverse'
+  /** It stays as it is, and its target is left alone likewise. */
+  | 'hold'
+  /** It stays as it is, and the next run goes on from there. */
+  | 'retry';
+
 export interface Settings {
   /** VMs in change at one time. */
   readonly maxInFlight: number;
   readonly restart: RestartPolicy;
   /** There where `restart` is `allowed`: when. */
   readonly restartWindows?: readonly TimeWindow[];
+  /** `reverse` where it is missing. */
+  readonly onFailure?: OnFailure;
 }
 
 /** Where the desired state came from. A folder is identified by a digest of the files that were read. */

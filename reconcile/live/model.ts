@@ -93,6 +93,18 @@ export interface OtherManager {
   readonly evidence: string;
 }
 
+/** The mark of a change that failed: it is not tried again until what it was made from changes. */
+export interface HeldMark {
+  /** Digest of what was declared; undefined where the mark can't be read, which holds whatever is declared. */
+  readonly input?: string;
+  /** UID of the instance that ran then; another one is another case. */
+  readonly instance?: string;
+  readonly reason: string;
+  /** When, as Kubernetes writes times. */
+  readonly at?: string;
+  readonly commit?: string;
+}
+
 export interface LiveVm extends ObjectName {
   readonly uid: string;
   /** `Always`, `Manual` and so on. */
@@ -107,6 +119,7 @@ export interface LiveVm extends ObjectName {
   /** `patchpanel.dev/shared-ownership: acknowledged`. */
   readonly sharedOwnershipAcknowledged: boolean;
   readonly otherManagers: readonly OtherManager[];
+  readonly held?: HeldMark;
   /** Name of the VirtualMachinePool that owns the VM. */
   readonly pool?: string;
   readonly conditions: readonly Condition[];
@@ -119,6 +132,8 @@ export interface LiveVm extends ObjectName {
 /** A NetworkAttachmentDefinition; `problem` says why a plug into it would fail. */
 export interface LiveNetwork extends ObjectName {
   readonly uid: string;
+  /** Rises with each change of its config; undefined where the server counts none. */
+  readonly generation?: number;
   /** Type of the interface plugin, such as `bridge`. */
   readonly pluginType?: string;
   readonly resourceName?: string;

@@ -22,6 +22,7 @@ export function projectNetwork({ metadata, spec }: KubeObject): LiveNetwork {
   return {
     ...name,
     uid: metadata.uid ?? '',
+    ...(metadata.generation === undefined ? {} : { generation: metadata.generation }),
     ...(check.ok ? { pluginType: check.type } : { problem: `its config ${check.problem}` }),
     ...(resourceName === undefined ? {} : { resourceName }),
     ...(check.ok && isGuestless(check.type, config) ? { guestless: true } : {}),

@@ -3,7 +3,8 @@ import type { KubeObject } from '../kube/cluster.ts';
 import { type Fields, fields, items, present, text } from '../systems/json-shape.ts';
 import { hardwareFacts } from '../systems/kubevirt-hardware.ts';
 import { computeContainer, istioContainer, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
-import { ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
+import { heldAnnotation, ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
+import { readHeld } from './held.ts';
 import { otherManagers } from './managers.ts';
 import type { Condition, DomainReading, LivePod, LiveVm, LiveVmi } from './model.ts';
 import { specNics, statusNics } from './nics.ts';
@@ -26,6 +27,7 @@ export function projectVm(object: KubeObject): VmPart {
   const { running, runStrategy, template: vmTemplate } = fields(object.spec);
   const template = fields(vmTemplate);
   const namespace = metadata.namespace ?? '';
+  const held = readHeld(metadata.annotations?.[heldAnnotation]);
   const pool = metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachinePool')?.name;
   return {
     namespace,
@@ -39,6 +41,7 @@ export function projectVm(object: KubeObject): VmPart {
     owned: readOwned(metadata.annotations?.[ownedAnnotation]),
     sharedOwnershipAcknowledged: metadata.annotations?.[sharedOwnershipAnnotation] === 'acknowledged',
     otherManagers: otherManagers(object),
+    ...(held === undefined ? {} : { held }),
     ...(pool === undefined ? {} : { pool }),
     conditions: conditionsOf(object.status),
     hardware: hardwareFacts(template.spec, fields(template.metadata).annotations),

@@ -3,6 +3,7 @@ import { activeVmi } from '../diff/layers.ts';
 import type { ClusterFacts, LiveVm, OtherManager } from '../live/model.ts';
 import { annotations, conditionTypes, portFieldPath } from '../systems/kubevirt-names.ts';
 import { sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
+import { heldBlocker } from './held.ts';
 import type { Blocker, RunState } from './model.ts';
 import { blocker, type VmContext } from './steps.ts';
 
@@ -38,6 +39,8 @@ export function vmBlockers(context: VmContext): readonly Blocker[] {
     );
   }
   if (vm.otherManagers.length > 0 && !vm.sharedOwnershipAcknowledged) found.push(sharedOwnership(context));
+  const held = heldBlocker(context);
+  if (held !== undefined) found.push(held);
   const momentary = notNow(context);
   if (momentary !== undefined) found.push(momentary);
   return found;

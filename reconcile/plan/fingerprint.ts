@@ -165,6 +165,7 @@ function vmFields(vm: LiveVm): Json {
     pool: vm.pool ?? null,
     otherManagers: vm.otherManagers.map(({ tool }) => tool).sort(),
     sharedOwnershipAcknowledged: vm.sharedOwnershipAcknowledged,
+    ...(vm.held === undefined ? {} : { held: { input: vm.held.input ?? null, instance: vm.held.instance ?? null } }),
   };
 }
 

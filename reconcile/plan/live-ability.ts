@@ -13,7 +13,8 @@ import { blocker, type VmContext } from './steps.ts';
  */
 type NamingScheme = 'hashed' | 'ordinal' | 'unknown';
 
-function namingScheme(vmi: LiveVmi): NamingScheme {
+/** How the pod of an instance names its interfaces, as KubeVirt reckons it. */
+export function namingScheme(vmi: LiveVmi): NamingScheme {
   const secondaries = vmi.nics.filter((nic) => !nic.isDefault);
   if (secondaries.length === 0) return 'hashed';
   for (const { name } of secondaries) {

@@ -2,7 +2,7 @@
  * The plan: a value, versioned and byte-stable. Made from equal inputs it has equal bytes; keys are in the order of
  * these declarations, lists in the order that each says.
  */
-import type { SourceIdentity } from '../desired/model.ts';
+import type { OnFailure, SourceIdentity } from '../desired/model.ts';
 import type { Difference } from '../diff/model.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
@@ -149,7 +149,8 @@ export type BlockerCode =
   | 'agent-unfit'
   | 'agent-unread'
   | 'agent-dropped'
-  | 'restart-refused';
+  | 'restart-refused'
+  | 'held';
 
 /** Something the reader should know that stops nothing. */
 export interface Note {
@@ -201,6 +202,8 @@ interface TargetPlanBase {
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
+  /** Digest of what is declared, its networks included: what a hold is tied to. Only where there are actions. */
+  readonly input?: string;
   /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */
   readonly unmanaged: readonly string[];
   /** The fields that the plan was made from, and their digest: a plan is stale where these moved. */
@@ -241,7 +244,7 @@ export interface Plan {
     readonly deliveryEvidence: string;
     readonly kubevirtVersion?: string;
   };
-  readonly settings: { readonly maxInFlight: number };
+  readonly settings: { readonly maxInFlight: number; readonly onFailure?: OnFailure };
   /** VMs, then pods, by namespace and name; those without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
   /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */

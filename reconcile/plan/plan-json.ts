@@ -165,6 +165,7 @@ export const blockerCodes = [
   'agent-unread',
   'agent-dropped',
   'restart-refused',
+  'held',
 ] as const;
 
 const position = z.strictObject({ file: text, line: count, column: count });
@@ -223,6 +224,7 @@ const vmTarget = z.strictObject({
     })
     .exactOptional(),
   declared: z.array(attachment).exactOptional(),
+  input: text.exactOptional(),
   unmanaged: z.array(text),
   read,
 });
@@ -239,6 +241,7 @@ const podTarget = z.strictObject({
   ports,
   declared: z.array(plannedElement),
   domain: z.strictObject({ name: text, container: text, uri: text }).exactOptional(),
+  input: text.exactOptional(),
   unmanaged: z.array(text),
   read,
 });
@@ -255,7 +258,10 @@ const plan = z.strictObject({
     deliveryEvidence: text,
     kubevirtVersion: text.exactOptional(),
   }),
-  settings: z.strictObject({ maxInFlight: z.int().min(1) }),
+  settings: z.strictObject({
+    maxInFlight: z.int().min(1),
+    onFailure: z.enum(['reverse', 'hold', 'retry']).exactOptional(),
+  }),
   targets: z.array(target),
   undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
   summary: z.strictObject({

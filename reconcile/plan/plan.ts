@@ -7,6 +7,7 @@ import type { TimeWindow } from '../windows/windows.ts';
 import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
+import { heldBlocker, inputDigest } from './held.ts';
 import { type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './macs.ts';
 import {
   type Action,
@@ -79,10 +80,14 @@ export function makePlan(
     version: planVersion,
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
-    settings: { maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight },
+    settings: {
+      maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight,
+      ...(settings.onFailure === undefined ? {} : { onFailure: settings.onFailure }),
+    },
     targets: [
       ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
         ...target,
+        ...(target.actions.length === 0 ? {} : { input: inputDigest(draft.diff.desired, live.networks) }),
         read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
       })),
       ...pods.filter(isWorthListing),
@@ -128,7 +133,7 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
     count?.write !== undefined ||
     outcome.steps.some((step) => !isFree(step, outcome.steps)) ||
     diff.attachments.some(wantsWrite);
-  const onVm = writes ? vmBlockers(context) : [];
+  const onVm = writes ? vmBlockers(context) : heldFollows(context, outcome.steps);
   const eligible = onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps));
   const shortage = portShortage(context, eligible);
   // Where the VM as a whole is blocked, its number of ports is not touched either, and the blocker speaks for it.
@@ -162,6 +167,12 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
     blockers,
     notes: [...notes, ...(ports?.notes ?? [])],
   };
+}
+
+/** A change that is held is not waited for either. */
+function heldFollows(context: VmContext, steps: readonly Step[]): readonly Blocker[] {
+  const held = steps.some(({ kind }) => kind === 'follow') ? heldBlocker(context) : undefined;
+  return held === undefined ? [] : [held];
 }
 
 /** Both must allow a restart: the settings, and the object of the VM. */

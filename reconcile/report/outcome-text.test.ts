@@ -6,7 +6,16 @@ import { outcomeText } from './outcome-text.ts';
 import { makeStyle } from './style.ts';
 
 function outcome(actions: readonly ActionOutcome[]): Outcome {
-  const summary = { converged: 0, failed: 1, blocked: 0, staged: 0, interrupted: 0, unchanged: 0 };
+  const summary = {
+    converged: 0,
+    failed: 1,
+    blocked: 0,
+    staged: 0,
+    interrupted: 0,
+    reversed: 0,
+    held: 0,
+    unchanged: 0,
+  };
   return {
     targets: [{ target: samplePlug.target, result: 'failed', actions, verified: [] }],
     interrupted: false,

@@ -1,5 +1,5 @@
 /** What a run did, for a terminal or a log. */
-import type { ActionOutcome, Outcome, TargetOutcome } from '../apply/model.ts';
+import type { ActionOutcome, Outcome, ReversalOutcome, TargetOutcome } from '../apply/model.ts';
 import type { Plan } from '../plan/model.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, duration } from './words.ts';
@@ -10,6 +10,7 @@ type ActionWords = ReadonlyMap<string, string>;
 function actionLines(action: ActionOutcome, words: ActionWords, style: Style): string[] {
   const what = printable(words.get(action.id) ?? `${action.kind} (${action.id})`);
   const time = action.milliseconds === undefined ? '' : duration(action.milliseconds);
+  if (action.result === 'reversed') return [`  ${style.changed('taken back')}  ${what}`];
   if (action.result === 'done') return [`  ${style.good('done')}        ${what}  ${time}`.trimEnd()];
   const layer = action.laggingLayer === undefined ? '' : ` at layer ${action.laggingLayer}`;
   const reason = action.reason === undefined ? '' : `: ${printable(action.reason)}`;
@@ -22,6 +23,23 @@ function actionLines(action: ActionOutcome, words: ActionWords, style: Style): s
   return lines;
 }
 
+function reversalLines(reversal: ReversalOutcome | undefined, style: Style): string[] {
+  if (reversal === undefined) return [];
+  const { actions, left, verified, held } = reversal;
+  const layers = verified.length > 0 ? `  layers agree: ${verified.join(', ')}` : '';
+  const isBack = actions.length > 0 && left.length === 0;
+  return [
+    ...(isBack ? [`  ${style.changed('reversed')}    nothing of it is left${style.dim(layers)}`] : []),
+    ...left.flatMap(({ message, remedy }) => [
+      `  ${style.bad('left')}        ${printable(message)}`,
+      `              ${printable(remedy)}`,
+    ]),
+    ...(held
+      ? [`  ${style.changed('held')}        left alone until its object, a network of it or its instance changes`]
+      : []),
+  ];
+}
+
 function targetLines(target: TargetOutcome, words: ActionWords, style: Style): string[] {
   const kind = target.target.kind === 'Pod' ? 'pod ' : '';
   const name = kind + style.bold(`${target.target.namespace}/${target.target.name}`);
@@ -32,16 +50,18 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
   return [
     `${name}  ${style.bad(target.result)}`,
     ...target.actions.flatMap((action) => actionLines(action, words, style)),
+    ...reversalLines(target.reversal, style),
   ];
 }
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
 function outcomeSummary(outcome: Outcome): string {
-  const { converged, failed, blocked, staged, interrupted, unchanged, writes, milliseconds } = outcome.summary;
+  const { converged, failed, blocked, staged, interrupted, reversed, unchanged, writes, milliseconds } =
+    outcome.summary;
   const kinds = new Set(outcome.targets.map(({ target }) => target.kind));
   const noun = kinds.size > 1 ? 'target' : kinds.has('Pod') ? 'pod' : 'VM';
   const parts = [`${count(converged, noun)} converged`];
-  if (failed > 0) parts.push(`${failed} failed`);
+  if (failed > 0) parts.push(`${failed} failed${reversed > 0 ? ` (${reversed} reversed)` : ''}`);
   if (blocked > 0) parts.push(`${blocked} blocked`);
   if (staged > 0) parts.push(`${staged} staged for the next restart`);
   if (interrupted > 0) parts.push(`${interrupted} interrupted`);

@@ -80,6 +80,8 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return undefined;
     case 'waiting':
       return courses.milliseconds(event.action) < patienceMs ? undefined : style.dim(waitLine(event));
+    case 'reversing':
+      return `${style.changed('reverse')} ${style.bold(who(event.target))}  taking back what was done to it`;
     case 'action-done': {
       const times = `in ${duration(event.milliseconds)}: ${courses.layers(event.action)}`.replace(/: $/, '');
       return `${style.good('done')}    ${actionWords(event, style)}  ${style.dim(times)}`;
@@ -151,7 +153,10 @@ export function jsonProgress(
 function level(event: RunEvent): 'info' | 'error' | 'warn' {
   if (event.type === 'action-failed') return 'error';
   const warns =
-    event.type === 'stopping' || event.type === 'warning' || (event.type === 'lock' && event.state === 'lost');
+    event.type === 'stopping' ||
+    event.type === 'reversing' ||
+    event.type === 'warning' ||
+    (event.type === 'lock' && event.state === 'lost');
   return warns ? 'warn' : 'info';
 }
 

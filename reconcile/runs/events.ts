@@ -26,11 +26,15 @@ const maxMessageBytes = 1024;
 
 interface Course {
   readonly done: PlanAction[];
+  readonly takenBack: PlanAction[];
   failure?: string;
 }
 
 /** Of actions that wrote nothing, an Event would tell nothing new. */
 const silent: ReadonlySet<PlanAction['kind']> = new Set(['follow', 'pod-follow']);
+
+/** What follows an unplug goes without saying. */
+const recordOnly: ReadonlySet<PlanAction['kind']> = new Set(['release', 'pod-release']);
 
 export class EventWriter {
   readonly #cluster: Cluster;
@@ -46,30 +50,39 @@ export class EventWriter {
   }
 
   readonly onEvent: OnRunEvent = (event) => {
-    if (event.type === 'action-done') this.#courseOf(event.target).done.push(event.action);
+    if (event.type === 'action-done') this.#done(event);
     else if (event.type === 'action-failed') this.#fail(event);
     else if (event.type === 'target-done') this.#tell(event.target, event.result);
   };
 
   #courseOf(target: TargetName): Course {
     const key = targetKey(target);
-    const course = this.#courses.get(key) ?? { done: [] };
+    const course = this.#courses.get(key) ?? { done: [], takenBack: [] };
     this.#courses.set(key, course);
     return course;
   }
 
-  #fail({ target, action, reason, code }: Extract<RunEvent, { readonly type: 'action-failed' }>): void {
+  #done({ target, action, reversing }: Extract<RunEvent, { readonly type: 'action-done' }>): void {
+    const { done, takenBack } = this.#courseOf(target);
+    (reversing === true ? takenBack : done).push(action);
+  }
+
+  #fail({ target, action, reason, code, reversing }: Extract<RunEvent, { readonly type: 'action-failed' }>): void {
+    // What went wrong first is what matters.
+    if (reversing === true) return;
     this.#courseOf(target).failure = `${actionName(action)} failed: ${reason} (${code})`;
   }
 
   #tell(target: TargetName, result: TargetResult): void {
-    const { done, failure } = this.#courseOf(target);
+    const { done, takenBack, failure } = this.#courseOf(target);
     const changes = done.filter(({ kind }) => !silent.has(kind)).map(actionName);
+    const back = takenBack.filter(({ kind }) => !recordOnly.has(kind)).map(actionName);
     if (changes.length === 0 && failure === undefined) return;
     const { commit, run } = this.#source;
     const said = [
       ...(changes.length > 0 ? [`done: ${changes.join(', ')}`] : []),
       ...(failure === undefined ? [] : [failure]),
+      ...(back.length > 0 ? [`taken back by: ${back.join(', ')}`] : []),
     ];
     const message = oneLine(`${said.join('; ')} [${commit}, run ${run}]`, maxMessageBytes);
     this.#pending.push(this.#write(this.#object(target, reasonOf(result), failure !== undefined, message)));

@@ -40,6 +40,8 @@ function end(targets: readonly TargetOutcome[], change: Partial<RunEnd> & { read
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted: count('interrupted'),
+      reversed: 0,
+      held: 0,
       unchanged: 0,
       writes,
       milliseconds: 5,

@@ -283,12 +283,13 @@ const stateWord: Readonly<Record<TargetResult, TargetState>> = {
   interrupted: 'interrupted',
 };
 
-function reasonOf({ target, result, actions }: TargetOutcome, plan: Plan): string | undefined {
+function reasonOf({ target, result, actions, reversal }: TargetOutcome, plan: Plan): string | undefined {
   if (result === 'converged') return undefined;
   const stuck =
     actions.find((action) => action.result === 'failed') ?? actions.find(({ reason }) => reason !== undefined);
   if (result !== 'blocked' && stuck?.reason !== undefined) {
-    return oneLine(`${stuck.code === undefined ? '' : `${stuck.code}: `}${stuck.reason}`, maxReasonBytes);
+    const after = reversal?.held === true ? 'held; ' : '';
+    return oneLine(`${after}${stuck.code === undefined ? '' : `${stuck.code}: `}${stuck.reason}`, maxReasonBytes);
   }
   const blocker = plan.targets.find((each) => recordKey(each.target) === recordKey(target))?.blockers[0];
   return blocker === undefined ? undefined : oneLine(`${blocker.code}: ${blocker.message}`, maxReasonBytes);

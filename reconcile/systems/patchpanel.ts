@@ -6,6 +6,9 @@ export const ownedAnnotation = 'patchpanel.dev/owned-attachments';
 /** On a VM, value `acknowledged`: its owner knows that another tool writes the same lists. */
 export const sharedOwnershipAnnotation = 'patchpanel.dev/shared-ownership';
 
+/** On a VM whose change failed: JSON that says of what it is not tried again, and why. */
+export const heldAnnotation = 'patchpanel.dev/held';
+
 /** `fieldManager` of every write. */
 export const fieldManager = 'patchpanel';
 

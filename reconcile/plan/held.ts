@@ -1,0 +1,57 @@
+/** A change that failed is not tried again until what it was made from changes: the object, a network, the instance. */
+import type { DesiredTarget } from '../desired/model.ts';
+import { activeVmi } from '../diff/layers.ts';
+import type { HeldMark, LiveNetwork, LiveVm } from '../live/model.ts';
+import { heldAnnotation } from '../systems/patchpanel.ts';
+import { type Json, objectKey } from '../vocabulary.ts';
+import { planned } from './attachments.ts';
+import { digestOf } from './canonical-json.ts';
+import type { Blocker } from './model.ts';
+import { blocker, type VmContext } from './steps.ts';
+
+/** Digest of what is declared for a VM, with the networks that it names as they are defined now. */
+export function inputDigest(
+  { attachments, pciePorts, mayRestart }: DesiredTarget,
+  networks: ReadonlyMap<string, LiveNetwork>,
+): string {
+  return digestOf({
+    attachments: attachments.map(
+      (attachment): Json => ({ ...planned(attachment), network: objectKey(attachment.network) }),
+    ),
+    pciePorts: pciePorts ?? null,
+    mayRestart: mayRestart ?? false,
+    networks: Object.fromEntries(
+      attachments.map(({ network }) => [objectKey(network), networkFields(network, networks)]),
+    ),
+  });
+}
+
+function networkFields(
+  network: DesiredTarget['attachments'][number]['network'],
+  networks: VmContext['networks'],
+): Json {
+  const found = networks.get(objectKey(network));
+  if (found === undefined) return null;
+  return { uid: found.uid, generation: found.generation ?? null, resourceName: found.resourceName ?? null };
+}
+
+/** The mark of the VM, where it speaks of what is declared now and of the instance that runs now. */
+function validMark(vm: LiveVm, input: string): HeldMark | undefined {
+  const { held } = vm;
+  if (held?.input === undefined) return held;
+  return held.input === input && held.instance === activeVmi(vm)?.uid ? held : undefined;
+}
+
+/** Undefined where nothing is held. */
+export function heldBlocker({ vm, diff, networks }: VmContext): Blocker | undefined {
+  const mark = validMark(vm, inputDigest(diff.desired, networks));
+  if (mark === undefined) return undefined;
+  const since = mark.at === undefined ? '' : ` since ${mark.at}`;
+  const of = mark.commit === undefined ? '' : ` (commit ${mark.commit})`;
+  return blocker(
+    'held',
+    undefined,
+    `${vm.name} is held${since}, as its change failed${of}: ${mark.reason}`,
+    `Change its object or a network that it names, or restart it; to try again as it is: kubectl -n ${vm.namespace} annotate vm ${vm.name} ${heldAnnotation}-`,
+  );
+}

@@ -1,0 +1,162 @@
+/** A change that the layers do not confirm: taken back, marked, and not tried again until its input changes. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, suite, test } from 'node:test';
+import type { Outcome } from '../reconcile/apply/model.ts';
+import { virtualMachines } from '../reconcile/kube/resources.ts';
+import type { Scenario, Stage } from './apply-scenario.ts';
+import { stage } from './apply-scenario.ts';
+import { failure, heal, results, type Vms, withVm } from './apply-support.ts';
+
+suite('reversal', () => {
+  let here: Stage;
+  before(async () => {
+    here = await stage();
+  });
+  after(async () => await here.stop());
+  afterEach(async () => await heal(here));
+
+  test('what a VM was given is taken from it again, last first; then it is held until its object changes', async () => {
+    const scenario = await withVm(here, 'back', 'db-0', 'db-1');
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const vms: Vms = { 'db-0': ['fine', { name: 'stuck', on: 'vlan20' }], 'db-1': ['fine'] };
+    const { outcome, events } = await scenario.run(vms, { actionTimeoutMs: 2500 });
+    assert.deepEqual(results(outcome), { 'db-0': 'failed', 'db-1': 'converged' }, JSON.stringify(outcome));
+    assert.deepEqual(back(outcome), ['unplug done', 'release done', 'unplug done', 'release done']);
+    assert.deepEqual(
+      outcome.targets[0]?.actions.map(({ result, reversed }) => `${result}${reversed === true ? ', reversed' : ''}`),
+      ['reversed', 'failed, reversed'],
+    );
+    assert.deepEqual(outcome.targets[0]?.reversal?.left, []);
+    assert.ok(outcome.targets[0]?.reversal?.verified.includes('domain'));
+    assert.deepEqual([outcome.summary.reversed, outcome.summary.held], [1, 1]);
+    assert.ok(events.some(({ type }) => type === 'reversing'));
+    const live = await scenario.live('db-0');
+    assert.deepEqual([live.nics.map(({ name }) => name), live.owned], [['default'], []]);
+    assert.deepEqual(await scenario.guestNics('db-0'), ['default']);
+
+    await heal(here);
+    const again = await scenario.run(vms);
+    assert.deepEqual(codes(again.plan), ['held']);
+    assert.match(
+      again.plan.targets[0]?.blockers[0]?.message ?? '',
+      /held since .*"plug stuck.*" failed at layer domain/,
+    );
+    assert.match(again.plan.targets[0]?.blockers[0]?.remedy ?? '', /annotate vm db-0 patchpanel.dev\/held-/);
+    assert.deepEqual([results(again.outcome), again.outcome.summary.writes], [{ 'db-0': 'blocked' }, 0]);
+
+    const changed: Vms = { ...vms, 'db-0': ['fine', { name: 'stuck', on: 'vlan30' }] };
+    const next = await scenario.run(changed);
+    assert.deepEqual(results(next.outcome), { 'db-0': 'converged' }, JSON.stringify(next.outcome));
+    assert.equal((await scenario.live('db-0')).held, undefined);
+    await scenario.assertConverged(changed);
+  });
+
+  test('a NIC that was unplugged comes back with its address, and a link to what it was', async () => {
+    const scenario = await withVm(here, 'again');
+    const mac = '02:00:00:00:0b:01';
+    await scenario.run({ 'db-0': [{ name: 'old', mac, on: 'vlan20' }, 'line'] });
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const { outcome } = await scenario.run(
+      { 'db-0': [{ name: 'line', state: 'down' }, 'stuck'] },
+      { actionTimeoutMs: 2500 },
+    );
+    assert.deepEqual(results(outcome), { 'db-0': 'failed' });
+    assert.deepEqual(back(outcome), ['unplug done', 'release done', 'link done', 'plug done'], JSON.stringify(outcome));
+    const { nics, owned } = await scenario.live('db-0');
+    const old = nics.find(({ name }) => name === 'old');
+    assert.deepEqual(
+      [old?.mac, old?.network?.name, nics.find(({ name }) => name === 'line')?.state],
+      [mac, 'vlan20', 'up'],
+    );
+    assert.deepEqual([...owned].sort(), ['line', 'old']);
+    assert.deepEqual(await scenario.guestNics('db-0'), ['default', 'line', 'old']);
+  });
+
+  test('an unplug that the guest does not grant is left with its way out, and ends the hold when it does', async () => {
+    const scenario = await withVm(here, 'oneway');
+    await scenario.run({ 'db-0': ['blue'] });
+    await here.cluster.misbehave({ name: 'no-unplug', value: 'blue' });
+    const { outcome } = await scenario.run({ 'db-0': [] }, { actionTimeoutMs: 1500 });
+    assert.equal(failure(outcome).layer, 'domain');
+    const [left] = outcome.targets[0]?.reversal?.left ?? [];
+    assert.match(left?.message ?? '', /can not be called back/);
+    assert.match(left?.remedy ?? '', /guest of db-0 releases the NIC/);
+    // Nobody waits for it again.
+    const held = await scenario.run({ 'db-0': [] });
+    assert.deepEqual([codes(held.plan), results(held.outcome)], [['held'], { 'db-0': 'blocked' }]);
+    await heal(here);
+    await scenario.until('db-0', (vmi) => interfaces(vmi?.spec).every(({ name }) => name !== 'blue'));
+    const next = await eventually(scenario, { 'db-0': [] });
+    assert.deepEqual(next, { 'db-0': 'converged' });
+    assert.equal((await scenario.live('db-0')).held, undefined);
+  });
+
+  test('a plug that can not be cancelled stays, with the way out of it', async () => {
+    const scenario = await withVm(here, 'pending');
+    await here.cluster.misbehave({ name: 'cni-add-fails', value: 'vlan30' });
+    const { outcome } = await scenario.run({ 'db-0': [{ name: 'blue', on: 'vlan30' }] });
+    assert.equal(failure(outcome).code, 'apply/not-plugged');
+    assert.deepEqual(back(outcome), []);
+    assert.match(outcome.targets[0]?.reversal?.left[0]?.message ?? '', /KubeVirt ignores an unplug/);
+    // The way out: a network that works.
+    const moved = await scenario.run({ 'db-0': [{ name: 'blue', on: 'vlan10' }] });
+    assert.deepEqual(results(moved.outcome), { 'db-0': 'converged' }, JSON.stringify(moved.outcome));
+    assert.equal((await scenario.live('db-0')).held, undefined);
+  });
+
+  test('the settings may ask for less: hold alone, or another try', async () => {
+    const scenario = await withVm(here, 'less', 'db-0', 'db-1');
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const held = await scenario.run({ 'db-0': ['stuck'] }, { actionTimeoutMs: 1500 }, scenario.cluster, {
+      onFailure: 'hold',
+    });
+    assert.deepEqual([back(held.outcome), held.outcome.targets[0]?.reversal?.held], [[], true]);
+    assert.deepEqual((await scenario.live('db-0')).owned, ['stuck']);
+    const retried = await scenario.run({ 'db-1': ['stuck'] }, { actionTimeoutMs: 1500 }, scenario.cluster, {
+      onFailure: 'retry',
+    });
+    assert.equal(retried.outcome.targets[0]?.reversal, undefined);
+    assert.equal((await scenario.live('db-1')).held, undefined);
+    // The mark goes with one command, and the next run goes on.
+    await scenario.admin.jsonPatch(virtualMachines, scenario.namespace, 'db-0', [
+      { op: 'remove', path: '/metadata/annotations/patchpanel.dev~1held' },
+    ]);
+    await heal(here);
+    const both = await scenario.run({ 'db-0': ['stuck'], 'db-1': ['stuck'] });
+    assert.ok(
+      both.outcome.targets.every(({ result }) => result === 'converged'),
+      JSON.stringify(both.outcome),
+    );
+  });
+
+  test('a run whose time is up takes nothing back and marks nothing', async () => {
+    const scenario = await withVm(here, 'timeup');
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const { outcome } = await scenario.run({ 'db-0': ['stuck'] }, { runTimeoutMs: 1500 });
+    assert.deepEqual(results(outcome), { 'db-0': 'failed' });
+    assert.equal(outcome.targets[0]?.reversal, undefined);
+    assert.equal((await scenario.live('db-0')).held, undefined);
+  });
+});
+
+function back({ targets }: Outcome): readonly string[] {
+  return targets.flatMap(({ reversal }) => reversal?.actions.map(({ kind, result }) => `${kind} ${result}`) ?? []);
+}
+
+function codes({ targets }: Awaited<ReturnType<Scenario['plan']>>): readonly string[] {
+  return targets.flatMap(({ blockers }) => blockers.map(({ code }) => code));
+}
+
+function interfaces(spec: unknown): readonly { readonly name: string }[] {
+  const { domain } = spec as { readonly domain: { readonly devices: { readonly interfaces: { name: string }[] } } };
+  return domain.devices.interfaces;
+}
+
+/** KubeVirt strikes a NIC from the VM a moment after the instance has lost it. */
+async function eventually(scenario: Scenario, vms: Vms): Promise<Record<string, string>> {
+  for (let attempt = 0; ; attempt += 1) {
+    const { outcome } = await scenario.run(vms);
+    const found = results(outcome);
+    if (attempt === 20 || Object.values(found).every((result) => result !== 'blocked')) return found;
+  }
+}
