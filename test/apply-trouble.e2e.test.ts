@@ -12,6 +12,9 @@ import { failure, heal, intercepted, killedAfter, results, unreachable, type Vms
 import { leavable } from './left-out.ts';
 import { ofVms } from './plan-cases.ts';
 
+/** Nothing is taken back or held: how a run goes on from where one before it failed. */
+const retry = { onFailure: 'retry' } as const;
+
 suite('trouble', () => {
   let here: Stage;
   before(async () => {
@@ -24,7 +27,7 @@ suite('trouble', () => {
     await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
     try {
       const vms: Vms = { 'db-0': ['stuck', { name: 'later', on: 'vlan20' }], 'db-1': ['blue'] };
-      const { outcome, events } = await scenario.run(vms, { actionTimeoutMs: 4000 });
+      const { outcome, events } = await scenario.run(vms, { actionTimeoutMs: 4000 }, scenario.cluster, retry);
       assert.deepEqual(results(outcome), { 'db-0': 'failed', 'db-1': 'converged' }, JSON.stringify(outcome));
       assert.equal(failure(outcome).layer, 'domain');
       assert.equal(failure(outcome).code, 'apply/timeout');
@@ -46,7 +49,7 @@ suite('trouble', () => {
     await scenario.run({ 'db-0': ['blue'] });
     await here.cluster.misbehave({ name: 'no-unplug', value: 'blue' });
     try {
-      const { outcome } = await scenario.run({ 'db-0': [] }, { actionTimeoutMs: 1500 });
+      const { outcome } = await scenario.run({ 'db-0': [] }, { actionTimeoutMs: 1500 }, scenario.cluster, retry);
       assert.deepEqual(results(outcome), { 'db-0': 'failed' });
       assert.equal(failure(outcome).code, 'apply/timeout');
       assert.equal(failure(outcome).layer, 'domain');

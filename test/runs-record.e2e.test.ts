@@ -168,8 +168,11 @@ test('status shows commit, outcome, what is not in sync and why, and the last fi
   await stage.expect(5, [...args, '--action-timeout', '2']);
   const failed = await stage.expect(0, ['status', '--record', 'demo/status']);
   assert.match(failed.stdout, /partly-failed: 1 of 2 targets in sync, 1 failed/);
-  assert.match(failed.stdout, /demo\/db-0 {2}failed since \d+ s: apply\/timeout: /);
+  assert.match(failed.stdout, /demo\/db-0 {2}failed since \d+ s: held; apply\/timeout: /);
   await stage.cluster.misbehave();
+  await stage.cluster.admin.jsonPatch(virtualMachines, 'demo', 'db-0', [
+    { op: 'remove', path: '/metadata/annotations/patchpanel.dev~1held' },
+  ]);
   await stage.expect(0, args);
   // A fault of the repository is news once.
   await writeFile(join(folder, 'broken.yaml'), 'kind: [');
@@ -257,7 +260,10 @@ test('a failure is a warning on its VM, in one line', { skip: kubectlIsMissing()
   const all: readonly Record<string, unknown>[] = JSON.parse(stdout).items;
   const [event] = all.filter(({ reason }) => reason === 'NetworksFailed');
   assert.equal(event?.type, 'Warning');
-  assert.match(String(event?.message), /^plug mgmt failed: [^\n]*\(apply\/timeout\) \[sha256:\w+, run \w+\]$/);
+  assert.match(
+    String(event?.message),
+    /^plug mgmt failed: [^\n]*\(apply\/timeout\); taken back by: unplug mgmt \[sha256:\w+, run \w+\]$/,
+  );
 });
 
 test('metrics go to a file and a Pushgateway, news to a webhook and the commit, each once', async () => {
