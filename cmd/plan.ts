@@ -5,9 +5,11 @@ import { type ExitCode, exitCodes, PatchpanelError } from '../reconcile/errors.t
 import type { Plan } from '../reconcile/plan/model.ts';
 import { planToJson } from '../reconcile/plan/plan-json.ts';
 import { dryRunText } from '../reconcile/report/dry-run-text.ts';
+import { picturePage } from '../reconcile/report/html/page.ts';
+import { type PlanGround, planPicture } from '../reconcile/report/html/plan-picture.ts';
 import { planMarkdown } from '../reconcile/report/plan-markdown.ts';
 import { planText } from '../reconcile/report/plan-text.ts';
-import { load, plan } from '../reconcile/run.ts';
+import { load, planFrom } from '../reconcile/run.ts';
 import { addClusterOptions, type ClusterFlags, openCluster } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
@@ -16,7 +18,7 @@ import { makeProgress, outputStyle, print } from './terminal.ts';
 
 interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags {
   readonly serverDryRun?: boolean;
-  readonly output: 'text' | 'json' | 'markdown';
+  readonly output: 'text' | 'json' | 'markdown' | 'html';
 }
 
 export function addPlan(program: Command, exit: Exit): void {
@@ -27,7 +29,7 @@ export function addPlan(program: Command, exit: Exit): void {
       'Compares the desired state with the cluster, layer by layer, and prints the ordered actions. Writes nothing.',
     )
     .argument('[source]', sourceHelp, '.');
-  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json', 'markdown']))
+  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json', 'markdown', 'html']))
     .option(
       '--server-dry-run',
       'send the patches of VMs to the server as a dry run, and show what it would change or refuse; text output only',
@@ -41,13 +43,14 @@ Examples:
   patchpanel plan examples/desired-state --kubeconfig /tmp/sandbox.kubeconfig
   patchpanel plan https://git.example.com/net/vms.git --ref main -o json > plan.json
   patchpanel plan . --context prod -o markdown
+  patchpanel plan . --context prod -o html > plan.html
 `,
     )
     .action(async (source: string, flags: PlanFlags) => {
       if (flags.serverDryRun === true && flags.output !== 'text')
         throw new PatchpanelError('cli/usage', '--server-dry-run goes with -o text alone');
-      const { made, runs } = await makePlanFrom(source, flags);
-      await print(formatPlan(made, flags.output));
+      const { made, ground, runs } = await makePlanFrom(source, flags);
+      await print(formatPlan(made, ground, flags.output));
       if (runs !== undefined) await print(dryRunText(runs, outputStyle()));
       const refused = runs?.some((run) => run.refused !== undefined) ?? false;
       exit.code = refused ? exitCodes.blocked : planExitCode(made);
@@ -56,6 +59,7 @@ Examples:
 
 interface Planned {
   readonly made: Plan;
+  readonly ground: PlanGround;
   /** Of a server dry run. */
   readonly runs?: readonly DryRun[];
 }
@@ -66,20 +70,22 @@ async function makePlanFrom(source: string, flags: PlanFlags): Promise<Planned> 
   const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
   const cluster = await openCluster(flags);
   try {
-    const made = await plan(desired, cluster, flags.domainXml, progress.onEvent);
-    return flags.serverDryRun === true ? { made, runs: await dryRunPlan(made, cluster) } : { made };
+    const { plan: made, ground } = await planFrom(desired, cluster, flags.domainXml, progress.onEvent);
+    return flags.serverDryRun === true ? { made, ground, runs: await dryRunPlan(made, cluster) } : { made, ground };
   } finally {
     progress.close();
     await cluster.close();
   }
 }
 
-function formatPlan(made: Plan, output: PlanFlags['output']): string {
+function formatPlan(made: Plan, ground: PlanGround, output: PlanFlags['output']): string {
   switch (output) {
     case 'json':
       return planToJson(made);
     case 'markdown':
       return planMarkdown(made);
+    case 'html':
+      return picturePage(planPicture(made, ground, new Date()));
     case 'text':
       return planText(made, outputStyle());
     default:

@@ -21,6 +21,7 @@ import { selectVms, type VmSelection } from './live/select.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
 import { isPodPlan, type Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
+import type { PlanGround } from './report/html/plan-picture.ts';
 import { shortRevision } from './report/words.ts';
 import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
 import type { LockOptions } from './runs/lock.ts';
@@ -65,13 +66,24 @@ export async function plan(
   domainXml: DomainXmlPolicy,
   onEvent: OnRunEvent,
 ): Promise<Plan> {
+  return (await planFrom(desired, cluster, domainXml, onEvent)).plan;
+}
+
+/** The same plan, with what it was made from: a picture shows also what is as declared. */
+export async function planFrom(
+  desired: DesiredState,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<{ readonly plan: Plan; readonly ground: PlanGround }> {
   onEvent({ type: 'observing', server: cluster.server });
   const started = performance.now();
   const seen = await observe(cluster, wanted(desired), { domainXml });
   const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
   const pods = desired.pods === undefined ? {} : { pods: podCount(live) };
   onEvent({ type: 'observed', vms: live.vms.size, ...pods, milliseconds: performance.now() - started });
-  return makePlan(diffState(desired, live), desired, live);
+  const diffs = diffState(desired, live);
+  return { plan: makePlan(diffs, desired, live), ground: { desired, live, diffs } };
 }
 
 function podCount({ pods }: LiveState): number {

@@ -20,7 +20,7 @@ type Strip = NonNullable<PlanPorts['strip']>;
 type Port = Strip[number];
 
 /** What a domain offers to NICs that sit on root ports, and to those that sit behind a bridge. */
-interface FreePorts {
+export interface FreePorts {
   readonly basis: PlanPorts['basis'];
   readonly free: number;
   readonly freeAtMost: number;
@@ -34,7 +34,7 @@ function isConventional(vm: LiveVm, model: string | undefined): boolean {
 }
 
 /** Undefined where the VM has no running domain, or a machine whose devices sit on no PCI bus. */
-function freePorts(vm: LiveVm): FreePorts | undefined {
+export function freePorts(vm: LiveVm): FreePorts | undefined {
   const vmi = runningVmi(vm);
   if (vmi === undefined || vmi.hardware.architecture === 's390x') return undefined;
   if (vm.domain.kind === 'read') {

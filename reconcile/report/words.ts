@@ -20,7 +20,7 @@ export function sourceName(source: SourceIdentity): string {
 }
 
 /** A network without its namespace where that is the namespace of the VM. */
-function networkName(network: ObjectName, vm: ObjectName): string {
+export function networkName(network: ObjectName, vm: ObjectName): string {
   return network.namespace === vm.namespace ? network.name : `${network.namespace}/${network.name}`;
 }
 
