@@ -142,6 +142,38 @@ export const errorTable = {
     remedy: 'Give the URL that it redirects to, if you trust that host with the credentials.',
   },
 
+  // --- desired state: who it is from
+  'trust/unsigned': {
+    exit: badInput,
+    retryable: false,
+    when: 'Signatures are demanded, and the commit or the tag has none, or the ref is no annotated tag.',
+    remedy: 'Sign the commit or the tag, and push it.',
+  },
+  'trust/bad-signature': {
+    exit: badInput,
+    retryable: false,
+    when: 'A signature is over other content, malformed, too weak or of a kind that is not supported; or there are several.',
+    remedy: 'Do not apply it. Sign anew with an SSH key or OpenPGP; if it was right where it was made, find out who changed it since.',
+  },
+  'trust/unknown-signer': {
+    exit: badInput,
+    retryable: false,
+    when: 'A signature is right, but its key is not among those that may sign, or was expired or revoked when it signed.',
+    remedy: 'Add the key to those that may sign, if its owner may change these networks.',
+  },
+  'trust/unverifiable': {
+    exit: badInput,
+    retryable: false,
+    when: 'Signatures are demanded of a source that can have none: a folder.',
+    remedy: 'Give the http(s) URL of the repository in place of the folder.',
+  },
+  'trust/keys': {
+    exit: badInput,
+    retryable: false,
+    when: 'The list of those who may sign can not be read, or is empty; a list that is not understood allows nobody.',
+    remedy: 'Mend what the message names; docs/reference/trust.md shows both formats.',
+  },
+
   // --- desired state: what it says
   'yaml/syntax': {
     exit: badInput,

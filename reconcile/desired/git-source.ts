@@ -1,4 +1,5 @@
 /** Desired state from a git repository over http(s): one commit, read from an object store in memory, without a work tree. */
+import { createHash } from 'node:crypto';
 import git, { type FetchResult, type ServerRef } from 'isomorphic-git';
 import { PatchpanelError } from '../errors.ts';
 import { GitHttp, type ProxyVariables } from './git-http.ts';
@@ -7,6 +8,7 @@ import { inspectPack } from './git-pack.ts';
 import { type GitAuth, type GitUrl, parseGitUrl } from './git-url.ts';
 import type { Limits } from './limits.ts';
 import type { SourceIdentity } from './model.ts';
+import { type FetchedRef, type RawObject, type SignatureDemand, verifySignatures } from './signatures.ts';
 import { fileTooLarge, normalizeSourcePath, SourceTree, type TreeEntry, type TreeReader } from './source-tree.ts';
 
 export type { GitAuth } from './git-url.ts';
@@ -33,16 +35,21 @@ export interface GitSource {
 export type GitEvent =
   | { readonly kind: 'fetching'; readonly url: string; readonly ref: string }
   | { readonly kind: 'fetched'; readonly commit: string; readonly bytes: number }
+  | { readonly kind: 'verified'; readonly what: string; readonly signer: string }
   | { readonly kind: 'warning'; readonly message: string };
 
 const gitdir = '/repository';
 /** Commits of each branch and tag that are searched for one that the host does not give by its id. */
 const searchDepth = 1000;
 
-/** Fetches one commit. @throws PatchpanelError git/*, source/* */
+/**
+ * Fetches one commit, and reads nothing of it unless its signatures are as demanded.
+ * @throws PatchpanelError git/*, source/*, trust/*
+ */
 export async function openGit(
   source: GitSource,
   limits: Limits,
+  demands: readonly SignatureDemand[],
   signal: AbortSignal | undefined,
   onEvent: (event: GitEvent) => void,
 ): Promise<{ tree: SourceTree; identity: SourceIdentity }> {
@@ -54,10 +61,12 @@ export async function openGit(
     }
     onEvent({ kind: 'fetching', url, ref });
     const store = new CommitStore(url, http, limits);
-    const commit = await orAborted(store.fetch(ref), ended);
-    onEvent({ kind: 'fetched', commit, bytes: http.received });
-    const tree = new SourceTree(await store.reader(commit), path, limits);
-    return { tree, identity: { kind: 'git', url, ref, commit, path } };
+    const fetched = await orAborted(store.fetch(ref), ended);
+    const { commit } = fetched;
+    onEvent({ kind: 'fetched', commit: commit.oid, bytes: http.received });
+    for (const each of await verifySignatures(fetched, demands, new Date())) onEvent({ kind: 'verified', ...each });
+    const tree = new SourceTree(store.reader(commit), path, limits);
+    return { tree, identity: { kind: 'git', url, ref, commit: commit.oid, path } };
   });
 }
 
@@ -134,14 +143,14 @@ class CommitStore {
     });
   }
 
-  /** Full id of the commit that a ref means, with the commit in the store. */
-  async fetch(ref: string): Promise<string> {
+  /** The commit that a ref means, with what it holds in the store. */
+  async fetch(ref: string): Promise<FetchedRef> {
     await git.init({ fs: this.#fs, gitdir, bare: true });
     await git.addRemote({ fs: this.#fs, gitdir, remote: 'origin', url: this.#url });
     const refs = await listRefs(this.#url, this.#http);
     if (refs.length === 0) throw new PatchpanelError('source/empty', 'the repository has no commit yet');
     const known = findRef(refs, ref);
-    if (known !== undefined) return this.#commitOf(await this.#fetchOne(known));
+    if (known !== undefined) return this.#peeled(await this.#fetchOne(known), known);
     if (!/^[0-9a-fA-F]{7,40}$/.test(ref)) throw unknownRef(ref, refs);
     const digits = ref.toLowerCase();
     const ids = [...new Set(refs.flatMap(({ oid, peeled }) => (peeled === undefined ? [oid] : [oid, peeled])))];
@@ -150,9 +159,9 @@ class CommitStore {
     const id = tips[0] ?? (digits.length === 40 ? digits : undefined);
     if (id !== undefined) {
       const fetched = await this.#fetchById(id);
-      if (fetched !== undefined) return this.#commitOf(fetched);
+      if (fetched !== undefined) return this.#peeled(fetched, undefined);
     }
-    return this.#search(digits, refs);
+    return this.#peeled(await this.#search(digits, refs), undefined);
   }
 
   /** By name, where the id that comes is the id that counts: the branch may have moved since it was listed. */
@@ -179,7 +188,7 @@ class CommitStore {
   async #search(digits: string, refs: readonly ServerRef[]): Promise<string> {
     try {
       await this.#fetch({ ref: 'HEAD', tags: true, depth: searchDepth });
-      return await this.#commitOf(await git.expandOid({ fs: this.#fs, cache: this.#cache, gitdir, oid: digits }));
+      return await git.expandOid({ fs: this.#fs, cache: this.#cache, gitdir, oid: digits });
     } catch (error) {
       if (error instanceof git.Errors.AmbiguousError) throw ambiguous(digits);
       if (error instanceof git.Errors.NotFoundError) throw unknownRef(digits, refs);
@@ -213,20 +222,34 @@ class CommitStore {
   }
 
   /** Peels annotated tags. */
-  async #commitOf(oid: string): Promise<string> {
-    const { oid: commit } = await git.readCommit({ fs: this.#fs, cache: this.#cache, gitdir, oid });
-    return commit;
+  async #peeled(oid: string, ref: string | undefined): Promise<FetchedRef> {
+    const { oid: id } = await git.readCommit({ fs: this.#fs, cache: this.#cache, gitdir, oid });
+    const commit = await this.#raw(id, 'commit');
+    return { commit, ref, ...(id === oid ? {} : { tag: await this.#raw(oid, 'tag') }) };
   }
 
-  async reader(commit: string): Promise<TreeReader> {
+  /** An object by its id, which is the digest of its type and content: a signature of a commit vouches for all below it. */
+  async #raw(oid: string, type: 'commit' | 'tag' | 'tree' | 'blob'): Promise<RawObject> {
     const common = { fs: this.#fs, cache: this.#cache, gitdir };
-    const { commit: content } = await git.readCommit({ ...common, oid: commit });
-    const trees = new Map([['', content.tree]]);
+    const read = await git.readObject({ ...common, oid, format: 'content' }).catch((error: unknown) => {
+      throw explained(error);
+    });
+    if (read.type !== type || read.format !== 'content') throw wrongObject(oid, type);
+    const content = read.object;
+    const digest = createHash('sha1').update(`${type} ${content.length}\0`).update(content).digest('hex');
+    if (digest !== oid) throw wrongObject(oid, type);
+    return { oid, content };
+  }
+
+  reader(commit: RawObject): TreeReader {
+    const trees = new Map([['', treeOf(commit)]]);
     const blobs = new Map<string, string>();
     return {
-      async readDirectory(path) {
+      readDirectory: async (path) => {
         const oid = trees.get(path);
         if (oid === undefined) throw new PatchpanelError('internal', `${path} was not listed before it was read`);
+        await this.#raw(oid, 'tree');
+        const common = { fs: this.#fs, cache: this.#cache, gitdir };
         const { tree } = await git.readTree({ ...common, oid }).catch((error: unknown) => {
           throw explained(error);
         });
@@ -246,17 +269,26 @@ class CommitStore {
           }
         });
       },
-      async readFile(path, maxBytes) {
+      readFile: async (path, maxBytes) => {
         const oid = blobs.get(path);
         if (oid === undefined) throw new PatchpanelError('internal', `${path} was not listed before it was read`);
-        const { blob } = await git.readBlob({ ...common, oid }).catch((error: unknown) => {
-          throw explained(error);
-        });
-        if (blob.length > maxBytes) throw fileTooLarge(path, maxBytes);
-        return blob;
+        const { content } = await this.#raw(oid, 'blob');
+        if (content.length > maxBytes) throw fileTooLarge(path, maxBytes);
+        return content;
       },
     };
   }
+}
+
+/** The first line, as git reads it; what else calls itself a tree further down is none. */
+function treeOf({ oid, content }: RawObject): string {
+  const [, tree] = /^tree ([0-9a-f]{40})\n/.exec(Buffer.from(content.subarray(0, 46)).toString('latin1')) ?? [];
+  if (tree === undefined) throw wrongObject(oid, 'commit');
+  return tree;
+}
+
+function wrongObject(oid: string, type: string): PatchpanelError {
+  return new PatchpanelError('git/protocol', `what the git host sent as the ${type} ${oid} is not that`);
 }
 
 /** A branch wins over a tag of the same name, as with `git clone --branch`. */

@@ -7,6 +7,7 @@ import { type GitSource, openGit } from './git-source.ts';
 import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { DesiredState, SourceIdentity } from './model.ts';
+import type { SignatureDemand } from './signatures.ts';
 import type { SourceTree } from './source-tree.ts';
 import { decodeText, maxFaults, parseYaml, type SourceDocument } from './yaml-documents.ts';
 
@@ -17,6 +18,8 @@ export interface LoadOptions {
   readonly defaultNamespace?: string;
   readonly limits?: Partial<Limits>;
   readonly jsonnet?: JsonnetOptions;
+  /** Signatures that the commit, or its tag, must have: each demand is to be met. */
+  readonly signatures?: readonly SignatureDemand[];
   readonly signal?: AbortSignal;
 }
 
@@ -24,6 +27,7 @@ export interface LoadOptions {
 export type LoadEvent =
   | { readonly kind: 'fetching'; readonly url: string; readonly ref: string }
   | { readonly kind: 'fetched'; readonly commit: string; readonly bytes: number }
+  | { readonly kind: 'verified'; readonly what: string; readonly signer: string }
   | { readonly kind: 'rendering'; readonly file: string }
   | { readonly kind: 'warning'; readonly message: string };
 
@@ -37,7 +41,7 @@ export async function loadDesired(
   onEvent: (event: LoadEvent) => void = () => {},
 ): Promise<DesiredState> {
   const limits = { ...defaultLimits, ...options.limits };
-  const { tree, identity } = await openSource(source, limits, options.signal, onEvent);
+  const { tree, identity } = await openSource(source, limits, options, onEvent);
   const errors: PatchpanelError[] = [];
   const combination = new Combination(tree.path, options.defaultNamespace ?? 'default', errors);
   await render(tree, options, errors, onEvent, (document) => {
@@ -64,12 +68,17 @@ interface OpenSource {
 async function openSource(
   source: DesiredSource,
   limits: Limits,
-  signal: AbortSignal | undefined,
+  { signatures = [], signal }: LoadOptions,
   onEvent: (event: LoadEvent) => void,
 ): Promise<OpenSource> {
   if (source.kind === 'git') {
-    const { tree, identity } = await openGit(source, limits, signal, onEvent);
+    const { tree, identity } = await openGit(source, limits, signatures, signal, onEvent);
     return { tree, identity: () => identity };
+  }
+  const [demand] = signatures;
+  if (demand !== undefined) {
+    const message = `${source.path} is a folder, which has no signature; one is demanded by ${demand.by}`;
+    throw new PatchpanelError('trust/unverifiable', message);
   }
   const tree = await openFolder(source.path, limits);
   return { tree, identity: () => ({ kind: 'folder', path: source.path, digest: tree.digest() }) };
