@@ -1,10 +1,10 @@
 /** What a run leaves behind when it has ended: its record, metrics, and who is told. Nothing here changes its exit code. */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import type { OnRunEvent } from '../reconcile/apply/model.ts';
-import { exitCodeOf, exitCodes, isExpected, type PatchpanelError, PatchpanelErrors } from '../reconcile/errors.ts';
+import { exitCodeOf, exitCodes, isExpected, PatchpanelError, PatchpanelErrors } from '../reconcile/errors.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { metricsText } from '../reconcile/report/metrics.ts';
-import { deliver } from '../reconcile/runs/deliver.ts';
+import { type Delivery, deliver } from '../reconcile/runs/deliver.ts';
 import { commitStatus, type News, push, type StatusHost, webhook } from '../reconcile/runs/notify.ts';
 import {
   afterError,
@@ -23,7 +23,10 @@ export interface Channels {
   readonly metricsFile?: string;
   readonly pushgateway?: string;
   readonly notifyUrl?: string;
-  readonly commitStatus?: StatusHost;
+  readonly commitStatus?: Omit<StatusHost, 'token'> & {
+    /** The token, or what makes one for the repository of this URL. */
+    readonly token: string | ((repository: string) => Promise<string>);
+  };
 }
 
 type Facts = Omit<RunFacts, 'ended'>;
@@ -145,7 +148,7 @@ export class Aftermath {
     if (isNews && notifyUrl !== undefined) requests.push(webhook(notifyUrl, ending));
     const [, sha] = /@sha1:([0-9a-f]+)$/.exec(commit ?? '') ?? [];
     if (isNews && host !== undefined && sha !== undefined) {
-      const status = commitStatus(host, sha, ending);
+      const status = await this.#commitStatus(host, sha, ending);
       if (status !== undefined) requests.push(status);
     }
     const failures = await Promise.all([
@@ -153,6 +156,24 @@ export class Aftermath {
       ...requests.map(deliver),
     ]);
     for (const failure of failures) if (failure !== undefined) this.#warn(failure);
+  }
+
+  /** Undefined where there is nobody to tell, or no token to do it with. */
+  async #commitStatus(
+    host: NonNullable<Channels['commitStatus']>,
+    sha: string,
+    ending: Ending,
+  ): Promise<Delivery | undefined> {
+    const [repository = ''] = ending.source.split(' ');
+    if (!URL.canParse(repository)) return undefined;
+    try {
+      const token = typeof host.token === 'string' ? host.token : await host.token(repository);
+      return commitStatus({ ...host, token }, sha, ending);
+    } catch (error) {
+      if (!(error instanceof PatchpanelError)) throw error;
+      this.#warn(`the commit status was not set: ${error.message}`);
+      return undefined;
+    }
   }
 
   #warn(message: string): void {

@@ -22,6 +22,7 @@ import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
 import { runId } from './run-id.ts';
 import { addRunOptions, channels, host, lockOptions, type RunFlags, recordPlace, runFacts } from './run-options.ts';
+import { signatureDemands } from './signature-options.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
 
@@ -123,10 +124,23 @@ function applyJob(source: string, flags: ApplyFlags): ApplyJob {
   const saved = savedPlan(source);
   if (saved !== undefined) {
     const given = parsePlan(saved);
+    refuseUnsigned(given, source, flags);
     return { source, given, facts: runFacts(given.source, undefined) };
   }
   const desired = desiredSource(source, flags);
   return { source, desired, facts: runFacts(desired, loadOptions(flags)) };
+}
+
+/** A plan says itself which commit it is of: nobody vouches for that. @throws PatchpanelError `trust/unverifiable` */
+function refuseUnsigned({ source }: Plan, file: string, flags: ApplyFlags): void {
+  const [demand] = signatureDemands(flags);
+  if (demand === undefined) return;
+  const commit = source.kind === 'git' ? ` at the commit ${source.commit}, if ${source.url} is where it came from` : '';
+  throw new PatchpanelError(
+    'trust/unverifiable',
+    `${file} is a saved plan, which has no signature; one is demanded by ${demand.by}`,
+    { remedy: `Apply the repository itself${commit}.` },
+  );
 }
 
 /** The record of the last full check, where --if-changed finds that a run may be left out. */

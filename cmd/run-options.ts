@@ -13,8 +13,10 @@ import type { RunFacts } from '../reconcile/runs/record.ts';
 import type { ObjectName } from '../reconcile/vocabulary.ts';
 import type { Channels } from './aftermath.ts';
 import { wholeNumber } from './cluster-options.ts';
+import { type GithubAppFlags, githubApp } from './github-app-options.ts';
+import { httpUrl, secret } from './read-text.ts';
 import { runId } from './run-id.ts';
-import { secret } from './source-options.ts';
+import { certificates, type SourceFlags } from './source-options.ts';
 
 export interface RecordFlags {
   readonly record?: string;
@@ -104,8 +106,10 @@ export function lockOptions(flags: RunFlags, signal: AbortSignal): Omit<LockOpti
   };
 }
 
+type ChannelFlags = RunFlags & Pick<SourceFlags, 'caFile' | keyof GithubAppFlags>;
+
 /** @throws PatchpanelError `cli/usage`, `cli/input` */
-export function channels(flags: RunFlags): Channels {
+export function channels(flags: ChannelFlags): Channels {
   const record = recordPlace(flags);
   const { metricsFile } = flags;
   const pushgateway = httpUrl('--pushgateway', flags.pushgateway, false) ?? urlOfEnvironment('PATCHPANEL_PUSHGATEWAY');
@@ -128,32 +132,33 @@ function urlOfEnvironment(name: string): string | undefined {
   return httpUrl(name, process.env[name] || undefined, true);
 }
 
-/** The value is not repeated: it may be a secret. */
-function httpUrl(what: string, text: string | undefined, isSecret: boolean): string | undefined {
-  if (text === undefined) return undefined;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new PatchpanelError('cli/usage', `${what} is not an http or https URL`);
-  }
-  if (!isSecret && (url.username !== '' || url.password !== '')) {
-    throw new PatchpanelError('cli/usage', `${what} holds credentials, which everybody on the machine can read`, {
-      remedy: 'Give the URL by the environment variable instead; see --help.',
-    });
-  }
-  return text;
-}
-
-function statusHost(flags: RunFlags): StatusHost | undefined {
+function statusHost(flags: ChannelFlags): Channels['commitStatus'] {
   const { commitStatus: kind, commitStatusTokenFile: file } = flags;
   if (kind === undefined) return undefined;
-  const token = secret('--commit-status-token-file', file, 'PATCHPANEL_STATUS_TOKEN');
+  const token = secret('--commit-status-token-file', file, 'PATCHPANEL_STATUS_TOKEN') ?? appToken(kind, flags);
   if (token === undefined) {
     throw new PatchpanelError('cli/usage', '--commit-status needs a token', {
-      remedy: 'Give --commit-status-token-file, or PATCHPANEL_STATUS_TOKEN.',
+      remedy: 'Give --commit-status-token-file, PATCHPANEL_STATUS_TOKEN, or at GitHub the options of a GitHub App.',
     });
   }
   const api = httpUrl('--commit-status-api', flags.commitStatusApi, false);
   return { kind, token, ...(api === undefined ? {} : { api }) };
+}
+
+/** Asked for when the run has ended: it may take longer than a token lives. */
+function appToken(
+  kind: StatusHost['kind'],
+  flags: ChannelFlags,
+): ((repository: string) => Promise<string>) | undefined {
+  const app = kind === 'github' ? githubApp(flags) : undefined;
+  if (app === undefined) return undefined;
+  const ca = flags.caFile === undefined ? {} : { ca: certificates(flags.caFile) };
+  return async (repository) =>
+    await app.token(
+      repository,
+      { statuses: 'write' },
+      { ...ca, proxy: process.env, connectTimeoutMs: 10_000, signal: AbortSignal.timeout(10_000) },
+    );
 }
 
 /** What a run knows of itself from its start. */
@@ -178,9 +183,9 @@ function sourceText(source: SourceIdentity | DesiredSource): string {
   return sourceName({ kind: 'git', url, path, ref: '', commit: '' });
 }
 
-/** What decides, beside the commit, what is rendered. */
-function digest({ defaultNamespace, jsonnet }: LoadOptions): string {
+/** What decides, beside the commit, what is rendered, and whose commits are. */
+function digest({ defaultNamespace, jsonnet, signatures = [] }: LoadOptions): string {
   const { extStr, extCode, tlaStr, tlaCode } = jsonnet ?? {};
-  const text = JSON.stringify([defaultNamespace, extStr, extCode, tlaStr, tlaCode]);
+  const text = JSON.stringify([defaultNamespace, extStr, extCode, tlaStr, tlaCode, ...signatures]);
   return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

@@ -1,12 +1,15 @@
 /** The options that say where the desired state is, how to get at it, and how to render it. */
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { GitAuth } from '../reconcile/desired/git-source.ts';
+import type { GithubApp } from '../reconcile/desired/github-app.ts';
 import type { DesiredSource, LoadOptions } from '../reconcile/desired/load.ts';
 import { PatchpanelError } from '../reconcile/errors.ts';
 import { wholeNumber } from './cluster-options.ts';
+import { addGithubAppOptions, type GithubAppFlags, githubApp } from './github-app-options.ts';
+import { readText, secret } from './read-text.ts';
+import { addSignatureOptions, type SignatureFlags, signatureDemands } from './signature-options.ts';
 
-export interface SourceFlags {
+export interface SourceFlags extends SignatureFlags, GithubAppFlags {
   readonly ref: string;
   readonly path?: string;
   readonly namespace?: string;
@@ -38,7 +41,7 @@ function assignment(text: string, previous: Assignments = {}): Assignments {
 }
 
 export function addSourceOptions(command: Command): Command {
-  return command
+  const fetching = command
     .option('--ref <ref>', 'branch, tag, or full or short commit of a git source', 'HEAD')
     .option('--path <folder>', 'folder of the repository that holds the desired state')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
@@ -46,7 +49,8 @@ export function addSourceOptions(command: Command): Command {
     .option('--git-username <name>', 'user of basic authentication; or PATCHPANEL_GIT_USERNAME')
     .option('--git-password-file <file>', 'file with the password; or PATCHPANEL_GIT_PASSWORD')
     .option('--ca-file <file>', 'PEM bundle of certificate authorities to trust for git, besides the usual ones')
-    .option('--git-timeout <seconds>', 'limit on a fetch as a whole', wholeNumber(1), 120)
+    .option('--git-timeout <seconds>', 'limit on a fetch as a whole', wholeNumber(1), 120);
+  return addSignatureOptions(addGithubAppOptions(fetching))
     .option('-V, --ext-str <name=value>', 'external variable of Jsonnet, a string; repeatable', assignment)
     .option('--ext-code <name=code>', 'external variable of Jsonnet, code; repeatable', assignment)
     .option('-A, --tla-str <name=value>', 'top-level argument of Jsonnet, a string; repeatable', assignment)
@@ -55,25 +59,8 @@ export function addSourceOptions(command: Command): Command {
     .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512);
 }
 
-/** From a file, or else from the environment: the command line never carries a secret. */
-export function secret(what: string, file: string | undefined, variable: string): string | undefined {
-  if (file === undefined) return process.env[variable] || undefined;
-  const text = readText(what, file).trim();
-  if (text === '') throw new PatchpanelError('cli/input', `${what} ${file} is empty`);
-  return text;
-}
-
-function readText(what: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
-    throw new PatchpanelError('cli/input', `${what} ${file} can not be read (${reason})`, { cause });
-  }
-}
-
 /** Node takes any text, and then trusts nothing more than before. */
-function certificates(file: string): string {
+export function certificates(file: string): string {
   const text = readText('--ca-file', file);
   if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
   throw new PatchpanelError('cli/input', `--ca-file ${file} has no certificate in PEM form`, {
@@ -82,9 +69,16 @@ function certificates(file: string): string {
 }
 
 /** Credentials from files or the environment; the command line never carries a secret. */
-function gitAuth(flags: SourceFlags): GitAuth | undefined {
+function gitAuth(flags: SourceFlags): GitAuth | GithubApp | undefined {
   const token = secret('--git-token-file', flags.gitTokenFile, 'PATCHPANEL_GIT_TOKEN');
   const username = flags.gitUsername ?? process.env.PATCHPANEL_GIT_USERNAME;
+  const app = githubApp(flags);
+  if (app !== undefined) {
+    if (token === undefined && username === undefined) return app;
+    throw new PatchpanelError('cli/usage', 'both a GitHub App and other credentials are given', {
+      remedy: 'Give one of them; PATCHPANEL_GIT_TOKEN and PATCHPANEL_GIT_USERNAME count too.',
+    });
+  }
   if (token !== undefined) return { kind: 'token', token, ...(username ? { username } : {}) };
   const password = secret('--git-password-file', flags.gitPasswordFile, 'PATCHPANEL_GIT_PASSWORD');
   if (username === undefined && password === undefined) return undefined;
@@ -121,6 +115,7 @@ export function desiredSource(source: string, flags: SourceFlags): DesiredSource
 
 export function loadOptions(flags: SourceFlags, signal?: AbortSignal): LoadOptions {
   return {
+    signatures: signatureDemands(flags),
     defaultNamespace: flags.namespace ?? 'default',
     jsonnet: {
       extStr: flags.extStr ?? {},

@@ -142,6 +142,13 @@ export const errorTable = {
     remedy: 'Give the URL that it redirects to, if you trust that host with the credentials.',
   },
 
+  'git/app': {
+    exit: error,
+    retryable: false,
+    when: 'GitHub refuses a token to the GitHub App.',
+    remedy: 'Check the app, its installation and its key; docs/reference/trust.md says what it needs.',
+  },
+
   // --- desired state: who it is from
   'trust/unsigned': {
     exit: badInput,
@@ -153,7 +160,8 @@ export const errorTable = {
     exit: badInput,
     retryable: false,
     when: 'A signature is over other content, malformed, too weak or of a kind that is not supported; or there are several.',
-    remedy: 'Do not apply it. Sign anew with an SSH key or OpenPGP; if it was right where it was made, find out who changed it since.',
+    remedy:
+      'Do not apply it. Sign anew with an SSH key or OpenPGP; if it was right where it was made, find out who changed it since.',
   },
   'trust/unknown-signer': {
     exit: badInput,
@@ -164,8 +172,8 @@ export const errorTable = {
   'trust/unverifiable': {
     exit: badInput,
     retryable: false,
-    when: 'Signatures are demanded of a source that can have none: a folder.',
-    remedy: 'Give the http(s) URL of the repository in place of the folder.',
+    when: 'Signatures are demanded of what can have none: a folder, or a saved plan.',
+    remedy: 'Give the http(s) URL of the repository.',
   },
   'trust/keys': {
     exit: badInput,

@@ -44,6 +44,7 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
     if (event.kind === 'fetched' && source.kind === 'git') {
       onEvent({ type: 'fetched', commit: `${source.ref ?? 'HEAD'}@sha1:${event.commit}` });
     }
+    if (event.kind === 'verified') onEvent({ type: 'verified', what: event.what, signer: event.signer });
   });
   onEvent({
     type: 'rendered',

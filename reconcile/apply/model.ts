@@ -77,6 +77,8 @@ export type RunEvent =
   | { readonly type: 'rendering'; readonly source: string }
   /** A commit was fetched, and is rendered now. */
   | { readonly type: 'fetched'; readonly commit: string }
+  /** A signature that was demanded is right. */
+  | { readonly type: 'verified'; readonly what: string; readonly signer: string }
   | {
       readonly type: 'rendered';
       readonly targets: number;

@@ -102,29 +102,43 @@ export class GitHttp implements HttpClient {
 
   /** The one method that isomorphic-git calls. @throws PatchpanelError git/* or source/too-large */
   readonly request = async (request: GitHttpRequest): Promise<GitHttpResponse> => {
+    const { url, response } = await this.#exchange(request);
+    const status = response.statusCode ?? 0;
+    this.#refuse(status, response);
+    return {
+      url,
+      method: request.method ?? 'GET',
+      statusCode: status,
+      statusMessage: response.statusMessage ?? '',
+      headers: flatHeaders(response.headers),
+      body: this.#body(response),
+    };
+  };
+
+  /** The answer as a whole, whatever its status. @throws PatchpanelError git/* or source/too-large */
+  async answer(
+    request: GitHttpRequest,
+  ): Promise<{ readonly status: number; readonly headers: Record<string, string>; readonly body: Buffer }> {
+    const { response } = await this.#exchange(request);
+    const body = await collect(this.#body(response));
+    return { status: response.statusCode ?? 0, headers: flatHeaders(response.headers), body };
+  }
+
+  /** One request, and those that redirects within the host lead to. */
+  async #exchange(request: GitHttpRequest): Promise<{ readonly url: string; readonly response: http.IncomingMessage }> {
     const suffix = request.url.slice(this.#target.url.length);
     let url = `${this.#base}${suffix}`;
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#once(url, request);
       const status = response.statusCode ?? 0;
       const location = response.headers.location;
-      if (status < 300 || status >= 400 || location === undefined) {
-        this.#refuse(status, response);
-        return {
-          url,
-          method: request.method ?? 'GET',
-          statusCode: status,
-          statusMessage: response.statusMessage ?? '',
-          headers: flatHeaders(response.headers),
-          body: this.#body(response),
-        };
-      }
+      if (status < 300 || status >= 400 || location === undefined) return { url, response };
       response.destroy();
       if (redirects === maxRedirects) throw new PatchpanelError('git/protocol', 'the git host redirects in circles');
       url = this.#follow(url, location, request.method ?? 'GET');
       if (url.endsWith(suffix)) this.#base = url.slice(0, -suffix.length);
     }
-  };
+  }
 
   /** Redirects are followed within the host only, so that neither credentials nor trust move to another. */
   #follow(from: string, location: string, method: string): string {

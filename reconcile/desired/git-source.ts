@@ -5,7 +5,8 @@ import { PatchpanelError } from '../errors.ts';
 import { GitHttp, type ProxyVariables } from './git-http.ts';
 import { memoryFs } from './git-memory-fs.ts';
 import { inspectPack } from './git-pack.ts';
-import { type GitAuth, type GitUrl, parseGitUrl } from './git-url.ts';
+import { type GitAuth, type GitUrl, isLoopback, parseGitUrl } from './git-url.ts';
+import { type AppConnection, GithubApp } from './github-app.ts';
 import type { Limits } from './limits.ts';
 import type { SourceIdentity } from './model.ts';
 import { type FetchedRef, type RawObject, type SignatureDemand, verifySignatures } from './signatures.ts';
@@ -21,7 +22,7 @@ export interface GitSource {
   readonly ref?: string;
   /** Directory of the desired state in the repository. */
   readonly path?: string;
-  readonly auth?: GitAuth;
+  readonly auth?: GitAuth | GithubApp;
   /** PEM certificates to trust besides those of Node. */
   readonly ca?: string;
   /** Where HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from; the environment by default. */
@@ -101,17 +102,15 @@ async function talk<T>(
   work: (target: GitUrl, http: GitHttp, ended: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const target = parseGitUrl(source.url);
-  const auth = source.auth ?? target.auth;
   const timeoutMs = source.timeoutMs ?? 60_000;
   const deadline = new AbortController();
-  const http = new GitHttp(target, {
-    ...(source.auth === undefined ? {} : { auth: source.auth }),
+  const common = {
     ...(source.ca === undefined ? {} : { ca: source.ca }),
     proxy: source.proxy ?? process.env,
     connectTimeoutMs: source.connectTimeoutMs ?? 10_000,
-    maxWireBytes: limits.maxWireBytes,
     signal: deadline.signal,
-  });
+  };
+  let http: GitHttp | undefined;
   const onAbort = () => deadline.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted) onAbort();
@@ -119,14 +118,22 @@ async function talk<T>(
     deadline.abort(new PatchpanelError('git/timeout', `the git host did not finish within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    return await work({ ...target, ...(auth === undefined ? {} : { auth }) }, http, deadline.signal);
+    const given = source.auth instanceof GithubApp ? await appAuth(source.auth, target.url, common) : source.auth;
+    const auth = given ?? target.auth;
+    const known = auth === undefined ? {} : { auth };
+    http = new GitHttp(target, { ...common, ...known, maxWireBytes: limits.maxWireBytes });
+    return await work({ ...target, ...known }, http, deadline.signal);
   } catch (error) {
-    throw explained(http.failure ?? error);
+    throw explained(http?.failure ?? error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
-    http.close();
+    http?.close();
   }
+}
+
+async function appAuth(app: GithubApp, url: string, connection: AppConnection): Promise<GitAuth> {
+  return { kind: 'token', token: await app.token(url, { contents: 'read' }, connection) };
 }
 
 class CommitStore {
@@ -350,9 +357,4 @@ function explained(error: unknown): unknown {
   return new PatchpanelError('git/protocol', `the answer of the git host is not understood (${what})`, {
     cause: error,
   });
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
 }

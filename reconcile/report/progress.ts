@@ -72,6 +72,8 @@ function eventLine(event: RunEvent, courses: Courses, style: Style): string | un
       return style.dim(`reading ${printable(event.server)}`);
     case 'observed':
       return style.dim(`read ${fleetWords(event.vms, event.pods)} in ${duration(event.milliseconds)}`);
+    case 'verified':
+      return style.dim(`verified ${printable(event.what)}, signed by ${printable(event.signer)}`);
     case 'fetched':
     case 'plan-read':
     case 'target-started':

@@ -1,4 +1,5 @@
 /** Who is told of a run beside the cluster: a webhook, the commit on its git host, a Pushgateway. */
+import { githubApi } from '../desired/github-app.ts';
 import type { Delivery } from './deliver.ts';
 import { oneLine } from './one-line.ts';
 import type { RunFacts, RunOutcome, RunRecord } from './record.ts';
@@ -76,7 +77,7 @@ export interface StatusHost {
 export function commitStatus(host: StatusHost, commit: string, news: News): Delivery | undefined {
   const [repository = '', ...folder] = news.source.split(' ');
   if (!URL.canParse(repository)) return undefined;
-  const { origin, hostname, pathname } = new URL(repository);
+  const { origin, pathname } = new URL(repository);
   const context = ['patchpanel', ...folder].join('/');
   const path = pathname.replace(/^\/+/, '').replace(/\.git$/, '');
   const description = oneLine(newsLine(news), 140);
@@ -84,11 +85,11 @@ export function commitStatus(host: StatusHost, commit: string, news: News): Deli
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${host.token}` };
   switch (host.kind) {
     case 'github': {
-      const api = host.api ?? (hostname === 'github.com' ? 'https://api.github.com' : `${origin}/api/v3`);
+      const api = githubApi(repository, host.api);
       const body = { state: githubState(news.outcome), context, description };
       return {
         ...common,
-        url: `${api.replace(/\/+$/, '')}/repos/${path}/statuses/${commit}`,
+        url: `${api}/repos/${path}/statuses/${commit}`,
         headers: { ...headers, accept: 'application/vnd.github+json' },
         body: JSON.stringify(body),
       };

@@ -7,6 +7,7 @@ const rooms: readonly (readonly [prefix: string, title: string])[] = [
   ['cli', 'Command line'],
   ['source', 'Where the desired state comes from'],
   ['git', 'Git'],
+  ['trust', 'Whose commits count'],
   ['yaml', 'YAML'],
   ['schema', 'The form of the desired state'],
   ['desired', 'What the desired state says'],
