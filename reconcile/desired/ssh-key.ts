@@ -11,7 +11,7 @@ export interface SshKey {
   readonly application?: Buffer;
 }
 
-export type SshKeyType =
+type SshKeyType =
   | 'ssh-ed25519'
   | 'ssh-rsa'
   | 'ecdsa-sha2-nistp256'
