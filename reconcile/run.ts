@@ -7,7 +7,7 @@ import { type GitSource, headOf } from './desired/git-source.ts';
 import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
-import { type DesiredState, podQueryKey } from './desired/model.ts';
+import { type DesiredState, defaultSettings, podQueryKey } from './desired/model.ts';
 import { revision } from './desired/revision.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import { diffPods } from './diff/pods.ts';
@@ -230,7 +230,7 @@ export async function adopt(
     throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${missing.map(objectKey).join(', ')}`);
   }
   const adopted = adoptVms(seen);
-  const desired = adoptedState(adopted, { maxInFlight: 1, restart: 'never' });
+  const desired = adoptedState(adopted, defaultSettings);
   const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
   const { targets: planned } = makePlan(diffState(desired, live), desired, live);
   return {
@@ -289,7 +289,7 @@ export async function trace(
   const live = { ...seen, vms: new Map([[objectKey(target), subject.live]]) };
   const state: DesiredState = {
     source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? { maxInFlight: 1, restart: 'never' },
+    settings: desired?.settings ?? defaultSettings,
     targets: [subject.desired],
     files: 0,
   };
@@ -337,7 +337,7 @@ export async function tracePod(
   const live = seen.pods === undefined ? seen : { ...seen, pods: { ...seen.pods, byQuery: new Map([[key, [pod]]]) } };
   const state: DesiredState = {
     source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? { maxInFlight: 1, restart: 'never' },
+    settings: desired?.settings ?? defaultSettings,
     targets: [],
     pods: [subject.desired],
     files: 0,

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApplyOptions, applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
-import type { DesiredAttachment, DesiredState, Settings } from '../reconcile/desired/model.ts';
+import {
+  type DesiredAttachment,
+  type DesiredState,
+  defaultSettings,
+  type Settings,
+} from '../reconcile/desired/model.ts';
 import { diffState } from '../reconcile/diff/diff.ts';
 import type { Cluster, KubeObject, Resource } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
@@ -95,7 +100,7 @@ export class Scenario {
     const position = { file: 'vms.yaml', line: 1, column: 1 };
     return {
       source: { kind: 'folder', path: '.', digest: '00' },
-      settings: { maxInFlight: 10, restart: 'never', ...settings },
+      settings: { ...defaultSettings, maxInFlight: 10, ...settings },
       files: 1,
       targets: Object.entries(vms).map(([name, nics]) => ({
         target: { kind: 'VirtualMachine', namespace: this.namespace, name },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApplyOptions, applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
+import { defaultSettings } from '../reconcile/desired/model.ts';
 import type { Cluster, KubeObject } from '../reconcile/kube/cluster.ts';
 import { pods } from '../reconcile/kube/resources.ts';
 import type { Plan, PodPlan } from '../reconcile/plan/model.ts';
@@ -106,7 +107,7 @@ export class PodScenario {
       version: 'patchpanel.dev/plan/v1alpha1',
       source: { kind: 'folder', path: '.', digest: '00' },
       cluster: { server: '', delivery: 'in-place', deliveryEvidence: '' },
-      settings: { maxInFlight: 10 },
+      settings: { ...defaultSettings, maxInFlight: 10 },
       targets: [target],
       summary: { vms: 0, pods: 1, unchanged: 0, changed: 1, blocked: 0, plugs: 0, unplugs: 0, others: 0 },
     };

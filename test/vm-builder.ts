@@ -1,6 +1,12 @@
 /** Desired and live states for tests: a VM whose layers all agree, from which a case departs in what it is about. */
 
-import type { DesiredAttachment, DesiredState, DesiredTarget, Settings } from '../reconcile/desired/model.ts';
+import {
+  type DesiredAttachment,
+  type DesiredState,
+  type DesiredTarget,
+  defaultSettings,
+  type Settings,
+} from '../reconcile/desired/model.ts';
 import type {
   ClusterFacts,
   LiveBinding,
@@ -213,7 +219,7 @@ export function declared(
 export function desiredState(targets: readonly DesiredTarget[], settings: Partial<Settings> = {}): DesiredState {
   return {
     source: { kind: 'folder', path: 'fleet', digest: '00' },
-    settings: { maxInFlight: 4, restart: 'never', ...settings },
+    settings: { ...defaultSettings, ...settings },
     targets,
     files: 1,
   };

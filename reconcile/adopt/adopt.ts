@@ -1,6 +1,7 @@
 /** Live state to desired state: what runs now, in the words of a repository, and what these words can't say. Pure. */
 import type { DesiredAttachment, DesiredState, DesiredTarget } from '../desired/model.ts';
-import { apiVersion, networkAttachmentsSchema } from '../desired/schema.ts';
+import { networkAttachmentsSchema } from '../desired/schema.ts';
+import { apiVersion } from '../desired/schema-fields.ts';
 import { activeVmi } from '../diff/layers.ts';
 import type { Position } from '../errors.ts';
 import type { LiveState, LiveVm, SpecNic } from '../live/model.ts';

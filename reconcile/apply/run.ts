@@ -66,7 +66,7 @@ export class Run {
     this.reasons = parts.reasons;
     this.slots = parts.slots;
     this.ledger = new Ledger(plan);
-    this.onFailure = plan.settings.onFailure ?? 'reverse';
+    this.onFailure = plan.settings.onFailure;
     this.promised = promisedIds(plan);
     this.#commit = revision(plan.source);
     this.onEvent = onEvent;

@@ -2,16 +2,9 @@
 import type * as z from 'zod';
 import { type ErrorCode, PatchpanelError } from '../errors.ts';
 import { nearest } from './edit-distance.ts';
-import {
-  apiVersion,
-  jsonSchemaOf,
-  type Kind,
-  kinds,
-  type NetworkAttachmentsDocument,
-  networkAttachmentsSchema,
-  type SettingsDocument,
-  settingsSchema,
-} from './schema.ts';
+import { jsonSchemaOf, type Kind, kinds, type NetworkAttachmentsDocument, networkAttachmentsSchema } from './schema.ts';
+import { apiVersion } from './schema-fields.ts';
+import { type SettingsDocument, settingsSchema } from './settings-schema.ts';
 import { quote, type SourceDocument, type ValuePath } from './yaml-documents.ts';
 
 export type CheckedDocument =
@@ -138,6 +131,7 @@ function fault(issue: z.core.$ZodIssue, found: unknown): string {
       return Array.isArray(found) ? issue.message : `${quote(found)} ${issue.message}`;
     case 'custom':
     case 'invalid_format':
+    case 'invalid_union':
       return `${quote(found)} ${issue.message}`;
     default:
       return `${quote(found)} is not valid: ${issue.message}`;

@@ -4,7 +4,8 @@ import { vmYaml } from '../../test/desired-state.ts';
 import type { PatchpanelError } from '../errors.ts';
 import { networkHash } from '../systems/kubevirt-names.ts';
 import { type CheckedDocument, checkDocument } from './check-document.ts';
-import { type CheckedState, Combination, defaultSettings } from './cross-checks.ts';
+import { type CheckedState, Combination } from './cross-checks.ts';
+import { defaultSettings } from './model.ts';
 import { parseYaml, SourceText } from './yaml-documents.ts';
 
 function documents(text: string): CheckedDocument[] {

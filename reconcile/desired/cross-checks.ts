@@ -8,12 +8,12 @@ import {
   type DesiredAttachment,
   type DesiredPods,
   type DesiredTarget,
+  defaultSettings,
   podQueryKey,
-  type RestartPolicy,
   type Settings,
 } from './model.ts';
 import { foreignKeys, podsOf } from './pod-target.ts';
-import type { SettingsDocument } from './schema.ts';
+import { settingsOf } from './settings.ts';
 import type { SourceDocument, ValuePath } from './yaml-documents.ts';
 
 export interface CheckedState {
@@ -23,8 +23,6 @@ export interface CheckedState {
 }
 
 type MacOwners = Map<string, { readonly position: Position; readonly owner: string }>;
-
-export const defaultSettings: Settings = { maxInFlight: 4, restart: 'never' satisfies RestartPolicy };
 
 /**
  * Gathers documents one by one, so that none need be kept: a parsed document takes many times the memory of its text.
@@ -118,6 +116,7 @@ export class Combination {
       target: { kind: 'VirtualMachine', namespace, name },
       ...(spec.pciePorts === undefined ? {} : { pciePorts: spec.pciePorts }),
       ...(spec.restart === 'allowed' ? { mayRestart: true } : {}),
+      ...(spec.suspend === true ? { suspended: true } : {}),
       attachments,
       position: source.locate([], 'value'),
     };
@@ -138,10 +137,6 @@ export class Combination {
     checkMacs(source, `${what} ${key}`, pods.attachments, this.#macs, this.#errors);
     this.#pods.set(key, { pods, position });
   }
-}
-
-function settingsOf({ restartWindows, ...settings }: SettingsDocument['spec']): Settings {
-  return { ...settings, ...(restartWindows === undefined ? {} : { restartWindows }) };
 }
 
 function settingsFault(source: SourceDocument, directory: string, first?: Position): PatchpanelError | undefined {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type FileTexts, faultsOf, repository, vmYaml, writeFiles } from '../../test/desired-state.ts';
 import { type LoadEvent, loadDesired } from './load.ts';
+import { defaultSettings } from './model.ts';
 
 test('a folder gives targets in order, with defaults, positions and a digest', async (t) => {
   const folder = await repository(t, {
@@ -32,7 +33,7 @@ test('a folder gives targets in order, with defaults, positions and a digest', a
     'README.md': 'not read',
   });
   const state = await loadDesired({ kind: 'folder', path: folder }, { defaultNamespace: 'fallback' });
-  assert.deepEqual(state.settings, { maxInFlight: 7, restart: 'stage' });
+  assert.deepEqual(state.settings, { ...defaultSettings, maxInFlight: 7, restart: 'stage' });
   assert.equal(state.files, 3);
   assert.deepEqual(
     state.targets.map(({ target }) => `${target.namespace}/${target.name}`),

@@ -21,6 +21,8 @@ export interface DesiredTarget {
   readonly pciePorts?: number;
   /** Its own word for a restart; the settings must allow it too. */
   readonly mayRestart?: true;
+  /** Its own object says that it is to be left alone. */
+  readonly suspended?: true;
   readonly attachments: readonly DesiredAttachment[];
   readonly position: Position;
 }
@@ -57,6 +59,7 @@ export interface DesiredPods {
   /** As it was written, of a query by selector. */
   readonly selector?: LabelSelector;
   readonly repair: boolean;
+  readonly suspended?: true;
   readonly domain?: DomainTarget;
   readonly attachments: readonly DesiredElement[];
   readonly position: Position;
@@ -85,15 +88,63 @@ export type OnFailure =
   /** It stays as it is, and the next run goes on from there. */
   | 'retry';
 
+/** A ceiling as a number, as a share of all in percent, or both: then both hold. */
+export interface Limit {
+  readonly count?: number;
+  readonly percent?: number;
+}
+
+/** VMs and pods that all conditions fit: a namespace of these, a name of these (`web-*`), all of these labels. */
+interface Wave {
+  readonly name: string;
+  readonly namespaces?: readonly string[];
+  readonly vms?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Windows, one of which must be open (or, where they deny, none). */
+interface WindowRule {
+  /** Whose rule it is. */
+  readonly from: 'repository' | 'policy';
+  /** Whether a person may act against it with a reason. */
+  readonly overridable: boolean;
+  readonly windows: readonly TimeWindow[];
+}
+
+/** What holds for a run: the Settings of the repository, tightened by the policy of the platform owner where there is one. */
 export interface Settings {
   /** VMs in change at one time. */
   readonly maxInFlight: number;
+  /** The same for those of one node. */
+  readonly maxInFlightPerNode?: number;
+  /** VMs that go first; the others follow once they are verified. */
+  readonly canary?: Limit;
+  /**
+   * Orders of waves, each with its first wave first; the first wave that fits a target counts, and without one it comes
+   * last. The place in the first list counts before that in the second: that of the policy stands first.
+   */
+  readonly waves?: readonly (readonly Wave[])[];
+  /** No further VM is begun after so many failed. */
+  readonly maxFailures?: number;
+  readonly onFailure: OnFailure;
+  /** Whether owned NICs are unplugged from VMs whose object is gone. */
+  readonly prune: boolean;
+  /** NICs that one run may unplug. */
+  readonly maxRemovals?: Limit;
+  readonly suspend?: true;
+  /** Sorted. */
+  readonly suspendedNamespaces?: readonly string[];
+  /** Each rule must have an open window. */
+  readonly allowWindows?: readonly WindowRule[];
+  /** No rule may have one. */
+  readonly denyWindows?: readonly WindowRule[];
   readonly restart: RestartPolicy;
   /** There where `restart` is `allowed`: when. */
   readonly restartWindows?: readonly TimeWindow[];
-  /** `reverse` where it is missing. */
-  readonly onFailure?: OnFailure;
 }
+
+/** What holds where the repository has no Settings. */
+export const defaultSettings: Settings = { maxInFlight: 4, onFailure: 'reverse', prune: false, restart: 'never' };
 
 /** Where the desired state came from. A folder is identified by a digest of the files that were read. */
 export type SourceIdentity =

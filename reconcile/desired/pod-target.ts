@@ -75,6 +75,7 @@ export function podsOf(source: SourceDocument, spec: Spec, object: ObjectName, e
     name,
     ...(target?.selector === undefined ? {} : { selector: target.selector }),
     repair: spec.repair ?? false,
+    ...(spec.suspend === true ? { suspended: true } : {}),
     ...(target?.domain === undefined ? {} : { domain: target.domain }),
     attachments,
     position: source.locate([], 'value'),

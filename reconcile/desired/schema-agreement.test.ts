@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import * as z from 'zod';
-import { jsonSchemaOf, type Kind, networkAttachmentsSchema, settingsSchema } from './schema.ts';
+import { jsonSchemaOf, type Kind, networkAttachmentsSchema } from './schema.ts';
+import { settingsSchema } from './settings-schema.ts';
 
 const junk = fc.oneof(fc.constantFrom<unknown>(null, [], {}, 'text', 1.5, true), fc.integer());
 
@@ -63,6 +64,23 @@ const networkAttachments = objectOf(
   },
   ['apiVersion', 'kind', 'metadata', 'spec'],
 );
+/** Nearly always one of the good values. */
+function chosen(good: readonly unknown[], bad: readonly unknown[]): fc.Arbitrary<unknown> {
+  return mostly(
+    fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...good) }, { weight: 1, arbitrary: fc.constantFrom(...bad) }),
+  );
+}
+
+/** A list that is now and then empty. */
+function listOf(one: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  return mostly(
+    fc.oneof(
+      { weight: 20, arbitrary: fc.array(one, { minLength: 1, maxLength: 2 }) },
+      { weight: 1, arbitrary: fc.constant([]) },
+    ),
+  );
+}
+
 const timeWindow = objectOf(
   {
     start: mostly(fc.constantFrom('0 2 * * 6', '0 2 * *', '* '.repeat(101))),
@@ -71,6 +89,15 @@ const timeWindow = objectOf(
   },
   ['start', 'duration'],
 );
+const wave = objectOf(
+  {
+    name: mostly(name),
+    namespaces: mostly(fc.array(goodName, { maxLength: 2 })),
+    vms: mostly(fc.array(chosen(['web-*', 'web-0', '*'], ['w*b', '', 'Web']), { maxLength: 2 })),
+    labels: mostly(fc.dictionary(goodName, goodName, { maxKeys: 2, noNullPrototype: true })),
+  },
+  ['name'],
+);
 const settings = objectOf(
   {
     apiVersion: mostly(fc.constant('patchpanel.dev/v1alpha1')),
@@ -78,9 +105,20 @@ const settings = objectOf(
     metadata: objectOf(metadata, []),
     spec: objectOf(
       {
-        maxInFlight: mostly(fc.constantFrom(0, 1, 4, 1000, 1001, 1.5)),
-        restart: mostly(fc.constantFrom('never', 'stage', 'allowed', 'always')),
-        restartWindows: mostly(fc.array(timeWindow, { maxLength: 3 })),
+        maxInFlight: chosen([1, 4, 1000], [0, 1001, 1.5]),
+        maxInFlightPerNode: chosen([1, 1000], [0, 1001]),
+        canary: chosen([1, '1%', '100%'], [0, '0%', '101%', '5']),
+        maxRemovals: chosen([0, 1, '0%', '10%', '100%'], [-1, '010%', '1.5%']),
+        maxFailures: chosen([1], [0]),
+        onFailure: chosen(['reverse', 'hold', 'retry'], ['ignore']),
+        prune: mostly(fc.boolean()),
+        suspend: mostly(fc.boolean()),
+        suspendedNamespaces: mostly(fc.array(goodName, { maxLength: 2 })),
+        waves: listOf(wave),
+        restart: chosen(['never', 'stage', 'allowed'], ['always']),
+        restartWindows: listOf(timeWindow),
+        allowWindows: listOf(timeWindow),
+        denyWindows: listOf(timeWindow),
       },
       [],
     ),

@@ -6,18 +6,20 @@ import * as z from 'zod';
 import { isCidr, parseIp } from '../systems/go-ip.ts';
 import { macFault, macPattern } from '../systems/mac.ts';
 import { nicModels } from '../vocabulary.ts';
-import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
+import {
+  apiVersion,
+  labelKey,
+  labelPattern,
+  labelValue,
+  metadata,
+  namespaceName,
+  networkPattern,
+  objectName,
+} from './schema-fields.ts';
+import { settingsSchema } from './settings-schema.ts';
 
-export const apiVersion = 'patchpanel.dev/v1alpha1';
 export const kinds = ['NetworkAttachments', 'Settings'] as const;
 export type Kind = (typeof kinds)[number];
-
-// Lengths are checked first, and end the check: the patterns below take quadratic time on absurdly long names.
-const label = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
-const subdomain = `${label}(?:\\.${label})*`;
-const labelPattern = new RegExp(`^${label}$`);
-const subdomainPattern = new RegExp(`^${subdomain}$`);
-const networkPattern = new RegExp(`^(?:${label}/)?${subdomain}$`);
 
 /**
  * Root ports that fit on a q35 machine: 29 slots of pcie.0 are left once slot 0, the first video device and the
@@ -41,16 +43,6 @@ const attachmentName = z
         : 'must be a DNS label: lower-case letters, digits and dashes, with a letter or digit at both ends',
   })
   .describe('Name of the NIC, unique in its VM or pod: a lower-case DNS label of at most 63 characters.');
-
-const objectName = z
-  .string()
-  .max(253, { abort: true, error: 'is longer than 253 characters' })
-  .regex(subdomainPattern, { error: 'must be a DNS name: lower-case letters, digits, dashes and dots' });
-
-const namespaceName = z
-  .string()
-  .max(63, { abort: true, error: 'is longer than 63 characters' })
-  .regex(labelPattern, { error: 'must be a DNS label: lower-case letters, digits and dashes' });
 
 const mac = z
   .string()
@@ -138,17 +130,6 @@ const attachment = z
   })
   .describe('One NIC of the VM or pod.');
 
-const labelKey = z
-  .string()
-  .max(317, { abort: true, error: 'is too long' })
-  .regex(/^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/, {
-    error: 'is not a label key',
-  });
-const labelValue = z
-  .string()
-  .max(63, { abort: true, error: 'is longer than 63 characters' })
-  .regex(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, { error: 'is not a label value' });
-
 const selector = z
   .strictObject({
     matchLabels: z.record(labelKey, labelValue).optional().describe('Labels that a pod must have.'),
@@ -196,11 +177,6 @@ const domain = z
   })
   .describe('Only for a Pod: a domain that libvirt runs inside the pod, into which the NICs are plugged.');
 
-const metadata = {
-  labels: z.record(z.string(), z.string()).optional().describe('For your own use; patchpanel ignores them.'),
-  annotations: z.record(z.string(), z.string()).optional().describe('For your own use; patchpanel ignores them.'),
-};
-
 export const networkAttachmentsSchema = z
   .strictObject({
     apiVersion: z.literal(apiVersion),
@@ -242,6 +218,10 @@ export const networkAttachmentsSchema = z
           .describe(
             'Whether patchpanel may restart this VM for what only a restart brings. The Settings must allow it too, and it happens in their restartWindows alone.',
           ),
+        suspend: z
+          .boolean()
+          .optional()
+          .describe('Whether this VM or pod is left alone: nothing is written to it until the key is gone.'),
         repair: z
           .boolean()
           .optional()
@@ -259,75 +239,7 @@ export const networkAttachmentsSchema = z
   })
   .describe('The networks that one VM, or one or more pods, are plugged into.');
 
-/** Text that one of the rules for windows finds no fault with. */
-function windowText(fault: (text: string) => string | undefined): z.ZodString {
-  return z
-    .string()
-    .max(200, { abort: true, error: 'is too long' })
-    .superRefine((value, context) => {
-      const message = fault(value);
-      if (message !== undefined) context.addIssue({ code: 'custom', message });
-    });
-}
-
-const timeWindow = z
-  .strictObject({
-    start: windowText(startFault).describe(
-      'When it opens: a cron expression of five fields, such as "0 2 * * 6". Quote it in YAML.',
-    ),
-    duration: windowText(durationFault).describe('How long it stays open, at most a week: 90m, 2h, 1h30m.'),
-    timeZone: windowText(timeZoneFault)
-      .default('UTC')
-      .describe('Time zone of start, by its IANA name, such as Europe/Zurich.'),
-  })
-  .describe('A window of time that comes back.');
-
-/** More than a year has weeks, and each is looked at for each VM. */
-const maxWindows = 100;
-
-export const settingsSchema = z
-  .strictObject({
-    apiVersion: z.literal(apiVersion),
-    kind: z.literal('Settings'),
-    metadata: z
-      .strictObject({ name: objectName.optional().describe('Any name.'), ...metadata })
-      .optional()
-      .describe('Which object this is.'),
-    spec: z
-      .strictObject({
-        maxInFlight: z
-          .int()
-          .min(1, { error: 'must be at least 1' })
-          .max(1000, { error: 'must be at most 1000' })
-          .default(4)
-          .describe('How many VMs may be in change at one time.'),
-        restart: z
-          .enum(['never', 'stage', 'allowed'])
-          .default('never')
-          .describe(
-            'What to do with a change that a running VM can not take: never blocks it, stage writes it for the next restart, allowed also restarts the VMs that allow it themselves, in restartWindows.',
-          ),
-        restartWindows: z
-          .array(timeWindow)
-          .min(1, { error: 'must have at least one entry: without a window no VM is ever restarted' })
-          .max(maxWindows, { error: `must have at most ${maxWindows} entries` })
-          .optional()
-          .describe('When VMs may be restarted, where restart is allowed. A restart begins while one of them is open.'),
-      })
-      .superRefine((value, context) => {
-        if (value.restart !== 'allowed' || value.restartWindows !== undefined) return;
-        context.addIssue({
-          code: 'custom',
-          path: ['restart'],
-          message: 'needs restartWindows beside it: without a window no VM is ever restarted',
-        });
-      })
-      .describe('Policy for the whole repository.'),
-  })
-  .describe('Policy for applying a desired-state repository; one object, in a file at its root.');
-
 export type NetworkAttachmentsDocument = z.output<typeof networkAttachmentsSchema>;
-export type SettingsDocument = z.output<typeof settingsSchema>;
 
 /** JSON Schema, draft 2020-12, of what people write (defaults are optional). */
 export function jsonSchemaOf(kind: Kind): z.core.JSONSchema.JSONSchema {

@@ -2,7 +2,7 @@
  * The plan: a value, versioned and byte-stable. Made from equal inputs it has equal bytes; keys are in the order of
  * these declarations, lists in the order that each says.
  */
-import type { OnFailure, SourceIdentity } from '../desired/model.ts';
+import type { Settings, SourceIdentity } from '../desired/model.ts';
 import type { Difference } from '../diff/model.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
@@ -244,7 +244,8 @@ export interface Plan {
     readonly deliveryEvidence: string;
     readonly kubevirtVersion?: string;
   };
-  readonly settings: { readonly maxInFlight: number; readonly onFailure?: OnFailure };
+  /** What holds for the run: a saved plan keeps its brakes. */
+  readonly settings: Settings;
   /** VMs, then pods, by namespace and name; those without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
   /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */

@@ -5,9 +5,9 @@
 import * as z from 'zod';
 import { PatchpanelError } from '../errors.ts';
 import { type Json, layers } from '../vocabulary.ts';
-import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { type Plan, planVersion } from './model.ts';
+import { settings, timeWindow } from './settings-json.ts';
 
 const text = z.string();
 const count = z.int().min(0);
@@ -67,13 +67,7 @@ const action = z.discriminatedUnion('kind', [
     ...base,
     kind: z.literal('restart'),
     instance: text,
-    windows: z.array(
-      z.strictObject({
-        start: text.refine((value) => startFault(value) === undefined),
-        duration: text.refine((value) => durationFault(value) === undefined),
-        timeZone: text.refine((value) => timeZoneFault(value) === undefined),
-      }),
-    ),
+    windows: z.array(timeWindow),
     ports: count.exactOptional(),
   }),
   z.strictObject({ ...base, kind: z.literal('release'), attachments: z.array(text) }),
@@ -258,10 +252,7 @@ const plan = z.strictObject({
     deliveryEvidence: text,
     kubevirtVersion: text.exactOptional(),
   }),
-  settings: z.strictObject({
-    maxInFlight: z.int().min(1),
-    onFailure: z.enum(['reverse', 'hold', 'retry']).exactOptional(),
-  }),
+  settings,
   targets: z.array(target),
   undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
   summary: z.strictObject({

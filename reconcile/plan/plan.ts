@@ -63,7 +63,11 @@ export function makePlan(
   live: LiveState,
   options: PlanOptions = {},
 ): Plan {
-  const settings = { ...desired.settings, ...(options.restart === undefined ? {} : { restart: options.restart }) };
+  const settings: Settings = {
+    ...desired.settings,
+    ...(options.restart === undefined ? {} : { restart: options.restart }),
+    ...(options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight }),
+  };
   const drafts = diffs.map((diff) => draftOf(diff, live, settings)).sort(byKey);
   const holders = macHolders(live);
   const ruling = ruleOnMacs(
@@ -80,10 +84,7 @@ export function makePlan(
     version: planVersion,
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
-    settings: {
-      maxInFlight: options.maxInFlight ?? desired.settings.maxInFlight,
-      ...(settings.onFailure === undefined ? {} : { onFailure: settings.onFailure }),
-    },
+    settings,
     targets: [
       ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
         ...target,

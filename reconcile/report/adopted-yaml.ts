@@ -5,7 +5,8 @@
 import type { AdoptedVm, LeftOut } from '../adopt/adopt.ts';
 import type { Taking } from '../adopt/take.ts';
 import type { DesiredAttachment } from '../desired/model.ts';
-import { apiVersion, jsonSchemaOf } from '../desired/schema.ts';
+import { jsonSchemaOf } from '../desired/schema.ts';
+import { apiVersion } from '../desired/schema-fields.ts';
 import type { TargetPlan } from '../plan/model.ts';
 import { fields, text } from '../systems/json-shape.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';

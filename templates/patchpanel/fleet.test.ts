@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { loadDesired } from '../../reconcile/desired/load.ts';
-import type { DesiredState } from '../../reconcile/desired/model.ts';
+import { type DesiredState, defaultSettings } from '../../reconcile/desired/model.ts';
 import { faultsOf, repository } from '../../test/desired-state.ts';
 import { skipJsonnet } from '../../test/jsonnet-addon.ts';
 
@@ -23,7 +23,7 @@ test('a VM with every kind of NIC, and with settings', { skip: skipJsonnet }, as
       ]),
     ]`,
   );
-  assert.deepEqual(settings, { maxInFlight: 9, restart: 'stage' });
+  assert.deepEqual(settings, { ...defaultSettings, maxInFlight: 9, restart: 'stage' });
   const [vm] = targets;
   assert.deepEqual([vm?.target.namespace, vm?.target.name, vm?.pciePorts], ['prod', 'db-0', 24]);
   assert.deepEqual(
