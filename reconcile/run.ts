@@ -10,6 +10,7 @@ import { type DesiredSource, type LoadOptions, loadDesired } from './desired/loa
 import { type DesiredState, defaultSettings, podQueryKey } from './desired/model.ts';
 import { revision } from './desired/revision.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
+import type { TargetDiff } from './diff/model.ts';
 import { diffPods } from './diff/pods.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
@@ -40,12 +41,14 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
   // A URL may hold a password, which no log may show.
   const shown = source.kind === 'git' ? `${parseGitUrl(source.url).url} at ${source.ref}` : source.path;
   onEvent({ type: 'rendering', source: shown });
-  const desired = await loadDesired(source, options, (event) => {
-    if (event.kind === 'fetched' && source.kind === 'git') {
-      onEvent({ type: 'fetched', commit: `${source.ref ?? 'HEAD'}@sha1:${event.commit}` });
-    }
-    if (event.kind === 'verified') onEvent({ type: 'verified', what: event.what, signer: event.signer });
-  });
+  const desired = await stage('render', () =>
+    loadDesired(source, options, (event) => {
+      if (event.kind === 'fetched' && source.kind === 'git') {
+        onEvent({ type: 'fetched', commit: `${source.ref ?? 'HEAD'}@sha1:${event.commit}` });
+      }
+      if (event.kind === 'verified') onEvent({ type: 'verified', what: event.what, signer: event.signer });
+    }),
+  );
   onEvent({
     type: 'rendered',
     targets: desired.targets.length,
@@ -79,12 +82,24 @@ export async function planFrom(
 ): Promise<{ readonly plan: Plan; readonly ground: PlanGround }> {
   onEvent({ type: 'observing', server: cluster.server });
   const started = performance.now();
-  const seen = await observe(cluster, wanted(desired), { domainXml });
-  const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
+  const seen = await stage('observe', () => observe(cluster, wanted(desired), { domainXml }));
+  const compared = await stage('diff', () => diffState(desired, seen));
+  const { live, diffs } =
+    domainXml === 'auto' ? await withDomains(desired, seen, compared, cluster) : { live: seen, diffs: compared };
   const pods = desired.pods === undefined ? {} : { pods: podCount(live) };
   onEvent({ type: 'observed', vms: live.vms.size, ...pods, milliseconds: performance.now() - started });
-  const diffs = diffState(desired, live);
-  return { plan: makePlan(diffs, desired, live), ground: { desired, live, diffs } };
+  const made = await stage('plan', () => makePlan(diffs, desired, live));
+  return { plan: made, ground: { desired, live, diffs } };
+}
+
+/** Marks how long a stage takes in the timeline of the process (User Timing), where profiles and the benchmark find it. */
+async function stage<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+  const start = performance.now();
+  try {
+    return await work();
+  } finally {
+    performance.measure(name, { start });
+  }
 }
 
 function podCount({ pods }: LiveState): number {
@@ -107,11 +122,16 @@ function wanted(desired: DesiredState): Wanted {
 }
 
 /** Adds the domains that the plan depends on: ports change only at a start, and NICs only where there is a difference. */
-async function withDomains(desired: DesiredState, live: LiveState, cluster: Cluster): Promise<LiveState> {
-  const vms = diffState(desired, live)
-    .filter(needsDomainXml)
-    .flatMap((diff) => diff.live ?? []);
-  return withReadings(live, await readDomains(cluster, vms));
+async function withDomains(
+  desired: DesiredState,
+  seen: LiveState,
+  compared: readonly TargetDiff[],
+  cluster: Cluster,
+): Promise<{ readonly live: LiveState; readonly diffs: readonly TargetDiff[] }> {
+  const vms = compared.filter(needsDomainXml).flatMap((diff) => diff.live ?? []);
+  if (vms.length === 0) return { live: seen, diffs: compared };
+  const live = withReadings(seen, await readDomains(cluster, vms));
+  return { live, diffs: await stage('diff', () => diffState(desired, live)) };
 }
 
 function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReading>): LiveState {
@@ -231,8 +251,10 @@ export async function adopt(
   }
   const adopted = adoptVms(seen);
   const desired = adoptedState(adopted, defaultSettings);
-  const live = domainXml === 'auto' ? await withDomains(desired, seen, cluster) : seen;
-  const { targets: planned } = makePlan(diffState(desired, live), desired, live);
+  const compared = diffState(desired, seen);
+  const { live, diffs } =
+    domainXml === 'auto' ? await withDomains(desired, seen, compared, cluster) : { live: seen, diffs: compared };
+  const { targets: planned } = makePlan(diffs, desired, live);
   return {
     adopted,
     takings: takingsOf(adopted, seen.vms),

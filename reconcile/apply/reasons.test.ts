@@ -26,7 +26,7 @@ function lister(
     asked.push(selection.fieldSelector ?? '');
     return {
       items: answer()
-        .map(project)
+        .map((object) => project(object, undefined))
         .filter((item) => item !== undefined),
       resourceVersion: '1',
     };

@@ -1,6 +1,6 @@
 /**
- * How a request gets past the door of an API server: its address, TLS, proxy and credentials. A kubeconfig is read by
- * @kubernetes/client-node, which also runs credential plugins; everything is sent through one keep-alive agent, since
+ * How a request gets past the door of an API server: its address, TLS, proxy and credentials. A kubeconfig that is more than
+ * plain is read by @kubernetes/client-node, which also runs credential plugins; everything is sent through one keep-alive agent, since
  * client-node itself opens a connection for every request.
  */
 import { createHash } from 'node:crypto';
@@ -13,6 +13,7 @@ import { delimiter, join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { PatchpanelError } from '../errors.ts';
 import { networkReason } from './failures.ts';
+import { type InlineKubeconfig, readInlineKubeconfig } from './inline-kubeconfig.ts';
 
 /** What one request carries. */
 interface Credentials {
@@ -81,7 +82,13 @@ export function directAccess(options: DirectAccessOptions): Access {
  */
 export async function configuredAccess(options: KubeconfigAccessOptions): Promise<Access> {
   const files = kubeconfigFiles(options);
-  if (files.length > 0) return await kubeconfigAccess(files, options.context);
+  const [file, ...others] = files;
+  if (file !== undefined) {
+    const inline = others.length === 0 ? await readInlineKubeconfig(file, options.context) : undefined;
+    return inline === undefined
+      ? await kubeconfigAccess(files, options.context)
+      : inlineAccess(inline, () => kubeconfigAccess(files, options.context));
+  }
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = options.env;
   if (host === undefined || !existsSync(`${serviceAccount}/token`)) {
     throw new PatchpanelError(
@@ -113,6 +120,28 @@ function kubeconfigFiles(options: KubeconfigAccessOptions): readonly string[] {
   }
   const standard = join(options.env.HOME ?? homedir(), '.kube', 'config');
   return existsSync(standard) ? [standard] : [];
+}
+
+/** What a kubeconfig holds itself; what it may hold after a 401 is read in full. */
+function inlineAccess(inline: InlineKubeconfig, readAnew: () => Promise<Access>): Access {
+  const server = parseServer(inline.server);
+  const agent = createAgent(server, inline.tls);
+  let renewed: Access | undefined;
+  return {
+    server,
+    async credentials() {
+      return (await renewed?.credentials()) ?? { agent, headers: inline.headers };
+    },
+    async renew() {
+      renewed?.close();
+      renewed = await readAnew();
+      return true;
+    },
+    close() {
+      agent.destroy();
+      renewed?.close();
+    },
+  };
 }
 
 async function kubeconfigAccess(files: readonly string[], context: string | undefined): Promise<Access> {

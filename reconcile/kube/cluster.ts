@@ -86,6 +86,23 @@ export interface ExecResult {
   readonly exitCode: number;
 }
 
+export interface ListOptions {
+  /** Asks for PartialObjectMetadata. */
+  readonly metadataOnly?: boolean;
+  /**
+   * Asks for a Table, as kubectl does: of each object its metadata and the cells that the server prints. A server that has no
+   * table of the resource answers with the objects.
+   */
+  readonly rows?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The cell of a row by the name of its column; undefined where the table has no such column. */
+export type Cells = (column: string) => unknown;
+
+/** What is kept of an object. With `rows`, the object has its metadata alone where there are cells. */
+export type Projection<T> = (object: KubeObject, cells: Cells | undefined) => T | undefined;
+
 /**
  * Errors thrown by every call: `PatchpanelError` with a `cluster/*` code, whose `cause` is an {@link ApiFailure} where
  * the server answered (`failures.ts` reads it). Calls are retried on 429 (Retry-After), 5xx and resets within the
@@ -100,14 +117,14 @@ export interface Cluster {
   /** Milliseconds since the epoch by the server's clock, as its last answer told it: to judge times that it wrote. */
   serverNow(): number;
   /**
-   * Reads all pages (limit=500, continue; an expired token restarts the list). `project` keeps what is needed of an
-   * object, page by page; returning undefined drops it. `metadataOnly` asks for PartialObjectMetadata.
+   * Reads all pages (limit, continue; an expired token restarts the list). `project` keeps what is needed of an object, page
+   * by page; returning undefined drops it.
    */
   list<T>(
     resource: Resource,
     selection: Selection,
-    project: (object: KubeObject) => T | undefined,
-    options?: { readonly metadataOnly?: boolean; readonly signal?: AbortSignal },
+    project: Projection<T>,
+    options?: ListOptions,
   ): Promise<{ readonly items: T[]; readonly resourceVersion: string }>;
   /** Undefined where there is no such object. */
   get(resource: Resource, namespace: string | undefined, name: string): Promise<KubeObject | undefined>;

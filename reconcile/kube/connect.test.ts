@@ -240,7 +240,7 @@ test('list reads all pages and projects them', async () => {
     metadata.name === 'dropped' ? undefined : metadata.name,
   );
   assert.deepEqual(answer, { items: ['p1', 'p2'], resourceVersion: '7' });
-  assert.equal(seen[0]?.url, '/apis/apps/v1/daemonsets?labelSelector=a+in+%28b%2Cc%29&limit=500');
+  assert.equal(seen[0]?.url, '/apis/apps/v1/daemonsets?labelSelector=a+in+%28b%2Cc%29&limit=250');
   assert.equal(seen[0]?.headers.accept, 'application/json');
 });
 

@@ -9,7 +9,9 @@ import type {
   ExecResult,
   ExecTarget,
   KubeObject,
+  ListOptions,
   PatchOperation,
+  Projection,
   Resource,
   Selection,
   WatchEvent,
@@ -17,6 +19,7 @@ import type {
 } from './cluster.ts';
 import { execInContainer } from './exec.ts';
 import { isStatus } from './failures.ts';
+import { listAll } from './listing.ts';
 import { intentOf, isAggregated, resourcePath, selectors, typed } from './resource-path.ts';
 import { type Call, type Retry, Transport, type TransportLimits } from './transport.ts';
 import { readWatch } from './watch.ts';
@@ -45,9 +48,6 @@ export interface ConnectOptions extends Partial<TransportLimits> {
   /** In place of `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
-
-const pageSize = 500;
-const listRestarts = 3;
 
 const defaults: TransportLimits = {
   qps: 50,
@@ -113,11 +113,6 @@ interface ClusterSettings {
   readonly maxResponseBytes: number;
 }
 
-interface ListPage {
-  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
-  readonly items?: readonly KubeObject[];
-}
-
 class HttpCluster implements Cluster {
   readonly #transport: Transport;
   readonly #settings: ClusterSettings;
@@ -142,52 +137,22 @@ class HttpCluster implements Cluster {
   async list<T>(
     resource: Resource,
     selection: Selection,
-    project: (object: KubeObject) => T | undefined,
-    options: { readonly metadataOnly?: boolean; readonly signal?: AbortSignal } = {},
+    project: Projection<T>,
+    options: ListOptions = {},
   ): Promise<{ readonly items: T[]; readonly resourceVersion: string }> {
-    for (let restart = 0; ; restart += 1) {
-      try {
-        return await this.#listOnce(resource, selection, project, options);
-      } catch (error) {
-        // The snapshot that the continue token reads from was compacted away.
-        if (!isStatus(error, 410) || restart >= listRestarts) throw error;
-      }
-    }
-  }
-
-  async #listOnce<T>(
-    resource: Resource,
-    selection: Selection,
-    project: (object: KubeObject) => T | undefined,
-    options: { readonly metadataOnly?: boolean; readonly signal?: AbortSignal },
-  ): Promise<{ readonly items: T[]; readonly resourceVersion: string }> {
-    const items: T[] = [];
-    let resourceVersion: string | undefined;
-    let next: string | undefined;
-    do {
-      const query = selectors(selection);
-      query.set('limit', String(pageSize));
-      if (next !== undefined) query.set('continue', next);
-      const page = await this.#json<ListPage>({
-        intent: intentOf('list', resource, selection.namespace),
+    const { namespace } = selection;
+    const fetchPage = (query: URLSearchParams, accept: string | undefined): Promise<string> =>
+      this.#transport.send({
+        intent: intentOf('list', resource, namespace),
         counter: 'list',
         method: 'GET',
-        path: resourcePath(resource, selection.namespace),
+        path: resourcePath(resource, namespace),
         query,
         repeatable: true,
         signal: options.signal,
-        ...(options.metadataOnly
-          ? { accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json' }
-          : {}),
+        ...(accept === undefined ? {} : { accept }),
       });
-      for (const object of page.items ?? []) {
-        const item = project(object);
-        if (item !== undefined) items.push(item);
-      }
-      resourceVersion ??= page.metadata?.resourceVersion;
-      next = page.metadata?.continue || undefined;
-    } while (next !== undefined);
-    return { items, resourceVersion: resourceVersion ?? '' };
+    return await listAll(fetchPage, (text) => parse(text, 'list', resource.plural), selection, project, options);
   }
 
   async get(resource: Resource, namespace: string | undefined, name: string): Promise<KubeObject | undefined> {

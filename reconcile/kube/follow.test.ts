@@ -40,7 +40,10 @@ async function play(steps: readonly Step[], silenceMs?: number) {
         controller.abort();
         throw broken;
       }
-      return { items: step.list.map(project).filter((item) => item !== undefined), resourceVersion: step.version };
+      return {
+        items: step.list.map((object) => project(object, undefined)).filter((item) => item !== undefined),
+        resourceVersion: step.version,
+      };
     },
     async *watch(_resource, selection, signal) {
       const step = next();

@@ -1,6 +1,6 @@
 /** Live state: paged lists of what the desired state refers to, joined VM by VM. */
 import { PatchpanelError } from '../errors.ts';
-import type { Cluster, KubeObject, Resource } from '../kube/cluster.ts';
+import type { Cells, Cluster, KubeObject, ListOptions, Projection, Resource } from '../kube/cluster.ts';
 import { isStatus } from '../kube/failures.ts';
 import { networkAttachmentDefinitions, pods, virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fields } from '../systems/json-shape.ts';
@@ -14,7 +14,17 @@ import { readNamesakes } from './namesakes.ts';
 import { projectNetwork } from './networks.ts';
 import { specNics } from './nics.ts';
 import { type PodWish, readPods } from './pods.ts';
-import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, readOwned, type VmPart } from './project.ts';
+import {
+  joinVm,
+  type LauncherPod,
+  mayRun,
+  projectPod,
+  projectPodRow,
+  projectVm,
+  projectVmi,
+  readOwned,
+  type VmPart,
+} from './project.ts';
 
 export interface Wanted {
   /** VMs to read; those that do not exist are missing from the result. */
@@ -63,11 +73,11 @@ export async function observe(
   onEvent: (event: ObserveEvent) => void = () => {},
 ): Promise<LiveState> {
   const reader = new Reader(cluster, wanted, onEvent);
-  const [facts, { vms, macs, undeclared }, vmis, launchers, networks, podsFound] = await Promise.all([
+  const [facts, { vms, macs, undeclared }, vmis, rows, networks, podsFound] = await Promise.all([
     readClusterFacts(cluster, wanted.portField === undefined ? {} : { portField: wanted.portField }),
     reader.vms(),
     reader.vmis(),
-    reader.launchers(),
+    reader.launcherRows(),
     reader.networks(reader.networkNamespaces()),
     readPods(cluster, wanted.pods ?? [], {
       exec: options.agents ?? options.domainXml !== 'never',
@@ -81,6 +91,7 @@ export async function observe(
   distant.push(...ofPods.flatMap(({ owned: kept }) => kept.map(({ network }) => network.namespace)));
   networks.push(...(await reader.networks(distant)));
 
+  const launchers = await reader.launchers(rows, vmis);
   const live = new Map<string, LiveVm>();
   for (const vm of vms.toSorted((a, b) => compare(objectKey(a), objectKey(b)))) {
     const vmi = vmis.get(objectKey(vm));
@@ -110,6 +121,21 @@ interface ListedVm {
   readonly vm?: VmPart;
   readonly macs: readonly (readonly [mac: string, holder: string])[];
   readonly undeclared?: UndeclaredVm;
+}
+
+/** A launcher pod, and whether it has to be read in full to know how it is. */
+interface LauncherRow {
+  readonly namespace: string;
+  readonly pod: LauncherPod;
+  readonly vague: boolean;
+}
+
+const launcherSelector = `${labels.app}=${launcherAppLabel}`;
+/** Beyond so many pods one list of them all is cheaper than one request for each. */
+const manyPods = 50;
+
+function podKey({ namespace, pod }: LauncherRow): string {
+  return objectKey({ namespace, name: pod.name });
 }
 
 class Reader {
@@ -168,15 +194,52 @@ class Reader {
     return new Map(entries);
   }
 
-  /** Launcher pods of wanted VMs by UID of their VMI. */
-  async launchers(): Promise<ReadonlyMap<string, readonly LauncherPod[]>> {
-    const found = await this.#eachNamespace(pods, `${labels.app}=${launcherAppLabel}`, (object) => {
-      const { namespace = '', annotations: marks = {} } = object.metadata;
-      const vmi = marks[annotations.domain];
-      const isOther = vmi !== undefined && !this.#targets.has(objectKey({ namespace, name: vmi }));
-      return isOther ? undefined : projectPod(object);
+  /** Launcher pods of wanted VMs, as rows of the server's table where it makes one. */
+  async launcherRows(): Promise<readonly LauncherRow[]> {
+    return await this.#eachNamespace(pods, launcherSelector, (object, cells) => this.#launcher(object, cells), {
+      rows: true,
     });
-    return Map.groupBy(found, ({ vmiUid }) => vmiUid);
+  }
+
+  #launcher(object: KubeObject, cells: Cells | undefined): LauncherRow | undefined {
+    const { namespace = '', annotations: marks = {} } = object.metadata;
+    const vmi = marks[annotations.domain];
+    if (vmi !== undefined && !this.#targets.has(objectKey({ namespace, name: vmi }))) return undefined;
+    const row = cells === undefined ? { pod: projectPod(object), vague: false } : projectPodRow(object, cells);
+    return row?.pod === undefined ? undefined : { namespace, pod: row.pod, vague: row.vague };
+  }
+
+  /**
+   * The same by UID of their VMI, those in full that may run it and of which the row left something open: a guest that is
+   * paused, or whose probe fails. A few are read one by one; where there are many, one list is cheaper.
+   */
+  async launchers(
+    rows: readonly LauncherRow[],
+    vmis: ReadonlyMap<string, LiveVmi>,
+  ): Promise<ReadonlyMap<string, readonly LauncherPod[]>> {
+    const byUid = new Map([...vmis.values()].map((vmi) => [vmi.uid, vmi]));
+    const open = rows.filter(({ pod, vague }) => {
+      const vmi = byUid.get(pod.vmiUid);
+      return vague && vmi !== undefined && mayRun(vmi, pod);
+    });
+    const full = new Map((await this.#inFull(open)).map((row) => [podKey(row), row]));
+    const asked = new Set(open.map(podKey));
+    const known = rows.flatMap((row) => (asked.has(podKey(row)) ? (full.get(podKey(row)) ?? []) : [row]));
+    return Map.groupBy(
+      known.map(({ pod }) => pod),
+      ({ vmiUid }) => vmiUid,
+    );
+  }
+
+  /** Those that are gone meanwhile are missing. */
+  async #inFull(rows: readonly LauncherRow[]): Promise<readonly LauncherRow[]> {
+    const project = (object: KubeObject): LauncherRow | undefined => this.#launcher(object, undefined);
+    if (rows.length > manyPods) return await this.#eachNamespace(pods, launcherSelector, project);
+    const lists = rows.map(({ namespace, pod }) => {
+      const selection = { namespace, labelSelector: launcherSelector, fieldSelector: `metadata.name=${pod.name}` };
+      return this.#cluster.list(pods, selection, project);
+    });
+    return (await Promise.all(lists)).flatMap(({ items }) => items);
   }
 
   networkNamespaces(): readonly string[] {
@@ -203,12 +266,15 @@ class Reader {
   async #eachNamespace<T>(
     resource: Resource,
     labelSelector: string | undefined,
-    project: (object: KubeObject) => T | undefined,
+    project: Projection<T>,
+    options: ListOptions = {},
   ): Promise<T[]> {
     try {
-      const whole = await this.#wholeCluster(resource, labelSelector, project);
+      const whole = await this.#wholeCluster(resource, labelSelector, project, options);
       if (whole !== undefined) return whole;
-      const lists = this.#namespaces.map((namespace) => this.#list(resource, namespace, labelSelector, project));
+      const lists = this.#namespaces.map((namespace) =>
+        this.#list(resource, namespace, labelSelector, project, options),
+      );
       return (await Promise.all(lists)).flat();
     } catch (error) {
       if (resource.group !== virtualMachines.group || !isStatus(error, 404)) throw error;
@@ -221,11 +287,12 @@ class Reader {
   async #wholeCluster<T>(
     resource: Resource,
     labelSelector: string | undefined,
-    project: (object: KubeObject) => T | undefined,
+    project: Projection<T>,
+    options: ListOptions,
   ): Promise<T[] | undefined> {
     if (this.#namespaces.length <= manyNamespaces) return undefined;
     try {
-      return await this.#list(resource, undefined, labelSelector, project);
+      return await this.#list(resource, undefined, labelSelector, project, options);
     } catch (error) {
       if (isStatus(error, 403)) return undefined;
       throw error;
@@ -236,11 +303,12 @@ class Reader {
     resource: Resource,
     namespace: string | undefined,
     labelSelector: string | undefined,
-    project: (object: KubeObject) => T | undefined,
+    project: Projection<T>,
+    options: ListOptions = {},
   ): Promise<T[]> {
     const place = namespace === undefined ? {} : { namespace };
     const selection = labelSelector === undefined ? place : { ...place, labelSelector };
-    const { items } = await this.#cluster.list(resource, selection, project);
+    const { items } = await this.#cluster.list(resource, selection, project, options);
     this.#onEvent({ kind: 'listed', resource: resource.plural, ...place, count: items.length });
     return items;
   }

@@ -1,5 +1,5 @@
 /** Raw API objects reduced to what planning needs; also used on watch events while changes are applied. */
-import type { KubeObject } from '../kube/cluster.ts';
+import type { Cells, KubeObject } from '../kube/cluster.ts';
 import { type Fields, fields, items, present, text } from '../systems/json-shape.ts';
 import { hardwareFacts } from '../systems/kubevirt-hardware.ts';
 import { computeContainer, istioContainer, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
@@ -71,18 +71,48 @@ export function projectVmi(object: KubeObject): LiveVmi {
 
 /** Undefined for a pod that is no launcher, such as the pods that attach volumes beside it. */
 export function projectPod(object: KubeObject): LauncherPod | undefined {
-  const { metadata } = object;
+  const status = fields(object.status);
+  const phase = text(status.phase) ?? 'Pending';
+  return launcherPod(object, {
+    phase,
+    ready: phase === 'Running' && items(status.containerStatuses).every(isReadyContainer),
+    nodeName: text(fields(object.spec).nodeName),
+  });
+}
+
+/**
+ * The same of a row of the server's table, which is half as large as the pod: the annotations are in its metadata, and the
+ * cells tell the rest. Where all containers are ready and the pod is Running there is but one way to read them. Elsewhere the
+ * row is vague: only the object tells whether the pod is ready, and in which phase.
+ */
+export function projectPodRow(
+  object: KubeObject,
+  cell: Cells,
+): { readonly pod: LauncherPod; readonly vague: boolean } | undefined {
+  const [node, ready, status] = [cell('Node'), cell('Ready'), cell('Status')];
+  const settled = status === 'Running' && typeof ready === 'string' && /^([1-9]\d*)\/\1$/.test(ready);
+  const pod = launcherPod(object, {
+    phase: settled ? 'Running' : 'Pending',
+    ready: settled,
+    nodeName: node === '<none>' ? undefined : text(node),
+  });
+  return pod === undefined ? undefined : { pod, vague: !settled || typeof node !== 'string' };
+}
+
+function launcherPod(
+  { metadata }: KubeObject,
+  state: { readonly phase: string; readonly ready: boolean; readonly nodeName: string | undefined },
+): LauncherPod | undefined {
   const vmiUid =
     metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachineInstance' && owner.controller)?.uid ??
     metadata.labels?.[labels.createdBy];
   if (metadata.labels?.[labels.app] !== launcherAppLabel || vmiUid === undefined) return undefined;
-  const status = fields(object.status);
-  const nodeName = text(fields(object.spec).nodeName);
+  const { phase, ready, nodeName } = state;
   return {
     name: metadata.name,
     uid: metadata.uid ?? '',
-    phase: text(status.phase) ?? 'Pending',
-    ready: text(status.phase) === 'Running' && items(status.containerStatuses).every(isReadyContainer),
+    phase,
+    ready,
     ...(nodeName === undefined ? {} : { nodeName }),
     deleting: metadata.deletionTimestamp !== undefined,
     networks: networksOf(metadata.annotations ?? {}, metadata.namespace ?? ''),
@@ -113,11 +143,16 @@ export function joinVm(
  */
 export function activePod(vmi: LiveVmi, pods: readonly LauncherPod[]): LivePod | undefined {
   const [current] = pods
-    .filter((pod) => pod.vmiUid === vmi.uid && (vmi.nodeName === undefined || pod.nodeName === vmi.nodeName))
+    .filter((pod) => mayRun(vmi, pod))
     .sort((a, b) => b.createdAt.localeCompare(a.createdAt) || Number(hasEnded(a)) - Number(hasEnded(b)));
   if (current === undefined) return undefined;
   const { vmiUid: _vmi, createdAt: _created, ...pod } = current;
   return pod;
+}
+
+/** Whether the pod is on the node of its VMI, as far as that has one. */
+export function mayRun(vmi: LiveVmi, pod: LauncherPod): boolean {
+  return pod.vmiUid === vmi.uid && (vmi.nodeName === undefined || pod.nodeName === vmi.nodeName);
 }
 
 /**

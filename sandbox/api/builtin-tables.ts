@@ -125,10 +125,15 @@ export function builtinColumns(resource: ResourceDefinition): readonly TableColu
   return columns[resource.plural] ?? [nameColumn, ageColumn];
 }
 
+/** Sidecars, which are init containers that are kept running, count; a container that is ready counts while it runs. */
 function podReady(pod: JsonObject): string {
-  const statuses = list(at(pod, 'status', 'containerStatuses'));
-  const ready = statuses.filter((status) => at(status, 'ready') === true).length;
-  return `${ready}/${list(at(pod, 'spec', 'containers')).length}`;
+  const sidecars = list(at(pod, 'spec', 'initContainers')).filter((one) => at(one, 'restartPolicy') === 'Always');
+  const names = new Set(sidecars.map((one) => at(one, 'name')));
+  const ready = [
+    ...list(at(pod, 'status', 'containerStatuses')).filter((status) => isObject(at(status, 'state', 'running'))),
+    ...list(at(pod, 'status', 'initContainerStatuses')).filter((status) => names.has(at(status, 'name'))),
+  ].filter((status) => at(status, 'ready') === true).length;
+  return `${ready}/${list(at(pod, 'spec', 'containers')).length + sidecars.length}`;
 }
 
 function podRestarts(pod: JsonObject): string {

@@ -16,10 +16,10 @@ import { decodePatchBody, patchedObject, patchType } from './patching.ts';
 import { negotiate, type Representation } from './representation.ts';
 import type { ResourceRequest } from './request.ts';
 import { parseFieldSelector, parseLabelSelector } from './selectors.ts';
-import { itemJson, presentJson, presentObject, type Served } from './served.ts';
+import { itemJson, partialJson, presentJson, presentObject, type Served } from './served.ts';
 import { ApiError, badRequest, methodNotAllowed, success, tooLargeResourceVersion } from './status.ts';
 import type { Entry, MemoryStore } from './store.ts';
-import { parseIncludeObject, partialMetadata, tableOf } from './table.ts';
+import { cellsOf, parseIncludeObject, partialMetadata, tableOf } from './table.ts';
 import { serveWatch, type WatchQuery } from './watching.ts';
 import { parseWriteOptions } from './write-options.ts';
 import {
@@ -155,19 +155,18 @@ function answerList(call: Call, page: ListPage, form: Representation): Answer {
   const { resource } = served;
   const headers = warningHeader(deprecation(served));
   const plainMetadata = listMetadata(page, false);
-  const objects = (): JsonObject[] => page.entries.map((entry) => presentObject(served, entry));
   if (form.as === 'Table') {
-    const table = tableOf(resource, objects(), plainMetadata, tableOptions(call, form));
-    return { status: 200, json: JSON.stringify(table), headers };
+    const options = tableOptions(call, form);
+    const rows = page.entries.map((entry) => rowJson(call, entry, options));
+    const head = JSON.stringify(tableOf(resource, [], plainMetadata, options));
+    // The rows are last.
+    return { status: 200, json: `${head.slice(0, -2)}${rows.join(',')}]}`, headers };
   }
   if (form.as === 'PartialObjectMetadataList') {
-    const body = {
-      kind: 'PartialObjectMetadataList',
-      apiVersion: `meta.k8s.io/${form.metaVersion}`,
-      metadata: plainMetadata,
-      items: objects().map((object) => partialMetadata(object, form.metaVersion)),
-    };
-    return { status: 200, json: JSON.stringify(body), headers };
+    const partials = page.entries.map((entry) => partialJson(served, entry, form.metaVersion));
+    const head = `"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/${form.metaVersion}"`;
+    const json = `{${head},"metadata":${JSON.stringify(plainMetadata)},"items":[${partials.join(',')}]}`;
+    return { status: 200, json, headers };
   }
   // The items are joined as they are kept: a list of thousands is never serialised again.
   const items = page.entries.map((entry) => itemJson(served, entry)).join(',');
@@ -177,6 +176,15 @@ function answerList(call: Call, page: ListPage, form: Representation): Answer {
     ? `{"apiVersion":${version},"items":[${items}],"kind":${kind},"metadata":${JSON.stringify(listMetadata(page, true))}}`
     : `{"kind":${kind},"apiVersion":${version},"metadata":${JSON.stringify(plainMetadata)},"items":[${items}]}`;
   return { status: 200, json, format: form.format, headers };
+}
+
+/** A row as {@link tableOf} makes it, with the metadata as it is kept: a table of thousands is never serialised again. */
+function rowJson({ served }: Call, entry: Entry, options: Parameters<typeof tableOf>[3]): string {
+  const { resource } = served;
+  const object = presentObject(served, entry);
+  if (options.include !== 'Metadata') return JSON.stringify(tableOf(resource, [object], {}, options).rows[0]);
+  const cells = JSON.stringify(cellsOf(resource, object));
+  return `{"cells":${cells},"object":${partialJson(served, entry, options.metaVersion)}}`;
 }
 
 export function handleWatch(call: Call, response: ServerResponse, cutMilliseconds: number | undefined): void {

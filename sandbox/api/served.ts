@@ -40,6 +40,12 @@ export function itemJson(served: Served, entry: Entry): string {
   return json.startsWith(head) ? `{${json.slice(head.length)}` : json;
 }
 
+/** PartialObjectMetadata of an object. */
+export function partialJson(served: Served, entry: Entry, metaVersion: string): string {
+  entry.metadataJson ??= JSON.stringify(presentObject(served, entry).metadata);
+  return `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/${metaVersion}","metadata":${entry.metadataJson}}`;
+}
+
 export function storedApiVersion(served: Served): string {
   return apiVersionOf(served.collection.resource);
 }

@@ -4,7 +4,7 @@ import type { KubeObject } from '../../reconcile/kube/cluster.ts';
 import type { ResourceDefinition, Store } from './contract.ts';
 import { child, cloneJson, isObject, type JsonObject, put, sortKeys, text } from './json.ts';
 
-/** One stored version of an object; its JSON is made at most once. */
+/** One stored version of an object; its JSON, and that of its metadata, is made at most once. */
 export interface Entry {
   readonly key: string;
   readonly namespace: string;
@@ -12,6 +12,7 @@ export interface Entry {
   readonly object: JsonObject;
   readonly revision: number;
   json: string | undefined;
+  metadataJson?: string;
 }
 
 export interface Change {
@@ -136,6 +137,7 @@ export class MemoryStore implements Store {
       collection.record({ type: 'MODIFIED', revision, previous, entry });
       // History keeps old versions for long; who asks for one again has it serialised again.
       previous.json = undefined;
+      delete previous.metadataJson;
     }
     return entry;
   }

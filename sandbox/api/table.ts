@@ -38,10 +38,15 @@ export function tableOf(
     metadata,
     columnDefinitions: options.withColumns ? columns.map(({ cell: _cell, ...definition }) => definition) : null,
     rows: objects.map((object) => ({
-      cells: columns.map((column) => column.cell(object)),
+      cells: cellsOf(resource, object),
       object: rowObject(object, options.include, options.metaVersion),
     })),
   };
+}
+
+/** What the columns of a resource show of one object. */
+export function cellsOf(resource: ResourceDefinition, object: JsonObject): readonly Cell[] {
+  return columnsOf(resource).map((column) => column.cell(object));
 }
 
 function rowObject(object: JsonObject, include: IncludeObject, metaVersion: string): JsonObject | null {
