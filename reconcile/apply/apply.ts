@@ -8,14 +8,15 @@
 import type { Cluster } from '../kube/cluster.ts';
 import { isPodPlan, type Plan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
+import { blocksAll } from './blocks.ts';
+import { gateOf } from './gate.ts';
 import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
 import { PodObserver } from './pod-observer.ts';
 import { Reasons } from './reasons.ts';
 import { closedWords } from './restart.ts';
 import { type Pace, Run } from './run.ts';
-import { Slots } from './slots.ts';
-import { blocksAll, runTarget } from './target-run.ts';
+import { runTarget } from './target-run.ts';
 
 export interface ApplyOptions {
   /** VMs in change at one time; the plan's settings say it where this is missing. */
@@ -58,7 +59,7 @@ export async function applyPlan(
         end.signal,
       ),
       reasons: new Reasons(cluster),
-      slots: new Slots(options.maxInFlight ?? plan.settings.maxInFlight),
+      gate: gateOf(plan, options.maxInFlight),
     },
     onEvent,
   );
@@ -100,6 +101,7 @@ function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted,
+      notStarted: count('not-started'),
       reversed: targets.filter(isReversed).length,
       held: targets.filter(({ reversal }) => reversal?.held === true).length,
       unchanged: plan.summary.unchanged - plan.targets.filter(onlyWaits).length,

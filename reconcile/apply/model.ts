@@ -13,6 +13,8 @@ export type TargetResult =
   | 'failed'
   /** The run was told to stop before this VM was done. */
   | 'interrupted'
+  /** Not begun, as others failed before it: a canary, a wave, or as many as the settings allow. */
+  | 'not-started'
   /** Staged: takes effect at the next restart. */
   | 'staged';
 
@@ -62,6 +64,8 @@ export interface Outcome {
     readonly blocked: number;
     readonly staged: number;
     readonly interrupted: number;
+    /** Not begun, as others failed before them. */
+    readonly notStarted: number;
     /** Of those that failed: all that was done was taken back. */
     readonly reversed: number;
     /** Of those that failed: marked, and left alone from now on. */

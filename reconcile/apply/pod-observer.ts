@@ -13,6 +13,7 @@ export interface SeenPod extends ObjectName {
   readonly uid: string;
   readonly phase: string;
   readonly deleting: boolean;
+  readonly node?: string;
   readonly networks: readonly NetworkSelectionElement[] | { readonly problem: string };
   readonly status: readonly NetworkStatus[] | { readonly problem: string };
 }
@@ -21,12 +22,14 @@ export function seePod(object: KubeObject): SeenPod {
   const { metadata } = object;
   const namespace = metadata.namespace ?? '';
   const annotations = metadata.annotations ?? {};
+  const node = text(fields(object.spec).nodeName);
   return {
     namespace,
     name: metadata.name,
     uid: metadata.uid ?? '',
     phase: text(fields(object.status).phase) ?? 'Pending',
     deleting: metadata.deletionTimestamp !== undefined,
+    ...(node === undefined ? {} : { node }),
     networks: networksOf(annotations, namespace),
     status: networkStatusOf(annotations),
   };

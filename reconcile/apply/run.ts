@@ -4,13 +4,13 @@ import { revision } from '../desired/revision.ts';
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { actionNames } from '../plan/action-name.ts';
-import type { Plan } from '../plan/model.ts';
+import type { Plan, TargetName } from '../plan/model.ts';
 import type { ApplyOptions } from './apply.ts';
+import type { Gate } from './gate.ts';
 import type { ActionOutcome, OnRunEvent } from './model.ts';
 import type { Observer } from './observer.ts';
 import type { PodObserver } from './pod-observer.ts';
 import type { Reasons } from './reasons.ts';
-import type { Slots } from './slots.ts';
 import type { Stamp } from './stamp.ts';
 import { defaultPace, type WaitPace } from './wait.ts';
 
@@ -37,7 +37,7 @@ export class Run {
   readonly observer: Observer;
   readonly pods: PodObserver;
   readonly reasons: Reasons;
-  readonly slots: Slots;
+  readonly gate: Gate;
   readonly ledger: Ledger;
   readonly onEvent: OnRunEvent;
   readonly pace: Pace;
@@ -56,7 +56,7 @@ export class Run {
     cluster: Cluster,
     plan: Plan,
     options: ApplyOptions,
-    parts: Pick<Run, 'observer' | 'pods' | 'reasons' | 'slots'>,
+    parts: Pick<Run, 'observer' | 'pods' | 'reasons' | 'gate'>,
     onEvent: OnRunEvent,
   ) {
     this.cluster = cluster;
@@ -64,7 +64,7 @@ export class Run {
     this.observer = parts.observer;
     this.pods = parts.pods;
     this.reasons = parts.reasons;
-    this.slots = parts.slots;
+    this.gate = parts.gate;
     this.ledger = new Ledger(plan);
     this.onFailure = plan.settings.onFailure;
     this.promised = promisedIds(plan);
@@ -86,6 +86,23 @@ export class Run {
   /** What each change leaves on its object. */
   get stamp(): Stamp {
     return { commit: this.#commit, at: this.now };
+  }
+
+  /** Where a target runs; undefined where that is not known, or does not matter. */
+  async nodeOf(target: TargetName): Promise<string | undefined> {
+    if (!this.gate.asksForNodes) return undefined;
+    const { kind, namespace } = target;
+    try {
+      if (kind === 'Pod') {
+        await this.pods.open(namespace);
+        return this.pods.look(target)?.node;
+      }
+      await this.observer.open(namespace);
+      return this.observer.look(target)?.vmi?.nodeName;
+    } catch {
+      // The change itself will tell.
+      return undefined;
+    }
   }
 
   /** The time of day. */

@@ -1,17 +1,12 @@
 /** One VM or pod of a run: its actions in sequence, each written, followed and told; then the final check. */
 import { type ErrorCode, errorTable, PatchpanelError } from '../errors.ts';
 import { actionName } from '../plan/action-name.ts';
-import {
-  type Action,
-  type Blocker,
-  isPodPlan,
-  type PlanAction,
-  type TargetName,
-  type TargetPlan,
-} from '../plan/model.ts';
+import { type Action, isPodPlan, type PlanAction, type TargetName, type TargetPlan } from '../plan/model.ts';
 import type { PodAction } from '../plan/pod-model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import type { Layer } from '../vocabulary.ts';
+import { blocksAll } from './blocks.ts';
+import { gateKey } from './gate.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
 import { PodWork } from './pod-run.ts';
 import { closedWords } from './restart.ts';
@@ -20,14 +15,20 @@ import type { Run } from './run.ts';
 import { VmWork } from './vm-work.ts';
 import type { Work } from './work.ts';
 
-/** Why an action is not started: it waits for a window, for want of time, or something failed. */
+/** Why an action is not started: it waits for a window, for want of time, or something failed, here or before it. */
 interface Hindrance {
   readonly reason: string;
-  readonly why: 'waits' | 'interrupted' | 'failed';
+  readonly why: 'waits' | 'interrupted' | 'failed' | 'not-started';
 }
 
 /** Runs the actions of one target; never throws, so that none stops another. */
 export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
+  const outcome = await outcomeOf(plan, run);
+  run.gate.end(gateKey(plan.target), outcome.result === 'failed');
+  return outcome;
+}
+
+async function outcomeOf(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
   if (plan.actions.length === 0 || blocksAll(plan.blockers)) {
     const reason = `the ${isPodPlan(plan) ? 'pod' : 'VM'} is blocked`;
     const skipped = plan.actions.map((action): ActionOutcome => notStarted(action, reason));
@@ -47,16 +48,6 @@ export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutco
     return { target: plan.target, result: 'failed', actions, verified: [] };
   }
 }
-
-/**
- * A blocker of one attachment left its actions out of the plan; one of the VM forbids all. Of the others `port-count` and
- * `restart-refused` stop nothing else, and `no-ports` left nothing in the plan but what gives the VM more of them.
- */
-export function blocksAll(blockers: readonly Blocker[]): boolean {
-  return blockers.some(({ attachment, code }) => attachment === undefined && !mild.has(code));
-}
-
-const mild: ReadonlySet<Blocker['code']> = new Set(['port-count', 'no-ports', 'restart-refused']);
 
 type PlanOf<A extends PlanAction> = Pick<TargetPlan, 'target' | 'blockers'> & { readonly actions: readonly A[] };
 
@@ -132,8 +123,10 @@ class TargetRun<A extends PlanAction> {
     const closed = this.#closed(action);
     if (closed !== undefined) return closed;
     if (!this.#holdsSlot) {
-      if (!(await this.#run.slots.take(this.#run.over)))
-        return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
+      const node = await this.#run.nodeOf(this.#target);
+      const entry = await this.#run.gate.enter(gateKey(this.#target), node, this.#run.over);
+      if (entry.kind === 'over') return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
+      if (entry.kind === 'refused') return { reason: entry.reason, why: 'not-started' };
       this.#holdsSlot = true;
       // The window may have closed over the wait for the slot.
       const late = this.#closed(action);
@@ -161,11 +154,14 @@ class TargetRun<A extends PlanAction> {
     const outcome = settled ?? (await Promise.race([pending, aborted(over)]));
     if (outcome === undefined) return { reason: this.#run.whyOver ?? 'the run was told to stop', why: 'interrupted' };
     if (outcome.result === 'done') return undefined;
-    const interrupted = outcome.result === 'not-started' && this.#run.whyOver !== undefined;
-    return {
-      reason: `it comes after "${ledger.nameOf(id)}", which was not done`,
-      why: interrupted ? 'interrupted' : 'failed',
-    };
+    return { reason: `it comes after "${ledger.nameOf(id)}", which was not done`, why: this.#whyNot(outcome) };
+  }
+
+  /** Of what another target did not do: whether it was held back itself. */
+  #whyNot({ result }: ActionOutcome): Hindrance['why'] {
+    if (result !== 'not-started') return 'failed';
+    if (this.#run.whyOver !== undefined) return 'interrupted';
+    return this.#run.gate.holdsBack && this.#outcomes.length === 0 ? 'not-started' : 'failed';
   }
 
   async #carryOut(action: A): Promise<ActionOutcome> {
@@ -213,7 +209,7 @@ class TargetRun<A extends PlanAction> {
   #result(): TargetResult {
     if (this.#outcomes.some(({ result }) => result === 'failed')) return 'failed';
     const hindrance = this.#hindrance?.why;
-    if (hindrance === 'interrupted' || hindrance === 'failed') return hindrance;
+    if (hindrance === 'interrupted' || hindrance === 'failed' || hindrance === 'not-started') return hindrance;
     if (this.#plan.blockers.length > 0) return 'blocked';
     const staged = this.#plan.actions.some((action) => 'staged' in action && action.staged);
     return (staged && !this.#restarted) || hindrance === 'waits' ? 'staged' : 'converged';
@@ -222,7 +218,7 @@ class TargetRun<A extends PlanAction> {
   #giveSlot(): void {
     if (!this.#holdsSlot) return;
     this.#holdsSlot = false;
-    this.#run.slots.give();
+    this.#run.gate.leave(gateKey(this.#target));
   }
 }
 

@@ -95,7 +95,7 @@ export interface Limit {
 }
 
 /** VMs and pods that all conditions fit: a namespace of these, a name of these (`web-*`), all of these labels. */
-interface Wave {
+export interface Wave {
   readonly name: string;
   readonly namespaces?: readonly string[];
   readonly vms?: readonly string[];

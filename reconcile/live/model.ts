@@ -120,6 +120,7 @@ export interface LiveVm extends ObjectName {
   readonly sharedOwnershipAcknowledged: boolean;
   readonly otherManagers: readonly OtherManager[];
   readonly held?: HeldMark;
+  readonly labels?: Readonly<Record<string, string>>;
   /** Name of the VirtualMachinePool that owns the VM. */
   readonly pool?: string;
   readonly conditions: readonly Condition[];

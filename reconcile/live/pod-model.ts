@@ -44,6 +44,7 @@ export interface LiveTargetPod extends ObjectName {
   /** Undefined where the pod has no network-status. */
   readonly status?: readonly NetworkStatus[] | { readonly problem: string };
   readonly owned: readonly OwnedInterface[];
+  readonly labels?: Readonly<Record<string, string>>;
   /** Controllers of the pod, the nearest first: ReplicaSet, then Deployment. */
   readonly owners: readonly { readonly kind: string; readonly name: string }[];
   /** A static pod of a node: its annotations can't be changed for good. */

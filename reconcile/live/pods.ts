@@ -166,6 +166,7 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
     networks: networks.ok ? networks.elements : { problem: networks.error },
     ...(reported === undefined ? {} : { status: reported.ok ? reported.entries : { problem: reported.error } }),
     owned: readOwnedInterfaces(marks[ownedAnnotation]),
+    ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
     owners: ownersOf(object),
     mirror: marks['kubernetes.io/config.mirror'] !== undefined,
     ...(launcher === undefined ? {} : { launcher }),

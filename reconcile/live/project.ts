@@ -42,6 +42,7 @@ export function projectVm(object: KubeObject): VmPart {
     sharedOwnershipAcknowledged: metadata.annotations?.[sharedOwnershipAnnotation] === 'acknowledged',
     otherManagers: otherManagers(object),
     ...(held === undefined ? {} : { held }),
+    ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
     ...(pool === undefined ? {} : { pool }),
     conditions: conditionsOf(object.status),
     hardware: hardwareFacts(template.spec, fields(template.metadata).annotations),

@@ -194,6 +194,12 @@ export type RunState = 'running' | 'stopped' | 'starting' | 'stopping' | 'migrat
 /** A target as plans and outcomes name it. */
 export type TargetName = { readonly kind: 'VirtualMachine' | 'Pod' } & ObjectName;
 
+/** When a target goes: those of a smaller index first. */
+export interface PlanWave {
+  readonly index: number;
+  readonly name: string;
+}
+
 interface TargetPlanBase {
   readonly uid?: string;
   readonly position: Position;
@@ -202,6 +208,8 @@ interface TargetPlanBase {
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
   readonly ports?: PlanPorts;
+  /** Where the settings have waves, and there are actions. */
+  readonly wave?: PlanWave;
   /** Digest of what is declared, its networks included: what a hold is tied to. Only where there are actions. */
   readonly input?: string;
   /** Names of NICs that are neither declared nor owned, sorted; the default network is not listed. */

@@ -198,6 +198,8 @@ const ports = z
   .exactOptional();
 const read = z.strictObject({ digest: text, fields: json });
 
+const wave = z.strictObject({ index: count, name: text }).exactOptional();
+
 const vmTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
   uid: text.exactOptional(),
@@ -218,6 +220,7 @@ const vmTarget = z.strictObject({
     })
     .exactOptional(),
   declared: z.array(attachment).exactOptional(),
+  wave,
   input: text.exactOptional(),
   unmanaged: z.array(text),
   read,
@@ -235,6 +238,7 @@ const podTarget = z.strictObject({
   ports,
   declared: z.array(plannedElement),
   domain: z.strictObject({ name: text, container: text, uri: text }).exactOptional(),
+  wave,
   input: text.exactOptional(),
   unmanaged: z.array(text),
   read,

@@ -12,6 +12,7 @@ import { type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './ma
 import {
   type Action,
   type Blocker,
+  isPodPlan,
   type Note,
   type Plan,
   type PlanAction,
@@ -28,6 +29,7 @@ import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
 import { type Restart, restartOf, wantsRestart } from './restart.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
+import { type Labels, withWaves } from './waves.ts';
 
 /** What a run may lay down over the settings of the repository. */
 export interface PlanOptions {
@@ -79,20 +81,21 @@ export function makePlan(
     ruling,
   );
   const pods = planPods(desired, live);
+  const listed: readonly TargetPlan[] = [
+    ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
+      ...target,
+      ...(target.actions.length === 0 ? {} : { input: inputDigest(draft.diff.desired, live.networks) }),
+      read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
+    })),
+    ...pods.filter(isWorthListing),
+  ];
   const { server, delivery, deliveryEvidence, kubevirtVersion } = live.cluster;
   return {
     version: planVersion,
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
     settings,
-    targets: [
-      ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
-        ...target,
-        ...(target.actions.length === 0 ? {} : { input: inputDigest(draft.diff.desired, live.networks) }),
-        read: readFields(target.target, live, scopeOf(draft, target.ports?.basis === 'forecast'), holders),
-      })),
-      ...pods.filter(isWorthListing),
-    ],
+    targets: withWaves(listed, settings.waves, labelsFrom(live)),
     ...(live.undeclared === undefined || live.undeclared.length === 0
       ? {}
       : { undeclared: live.undeclared.map(({ namespace, name, owned }) => ({ namespace, name, owned })) }),
@@ -168,6 +171,12 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
     blockers,
     notes: [...notes, ...(ports?.notes ?? [])],
   };
+}
+
+/** Labels of VMs and pods, for the waves. */
+function labelsFrom(live: LiveState): (target: TargetPlan) => Labels {
+  const pods = new Map([...(live.pods?.byQuery.values() ?? [])].flat().map((pod) => [pod.uid, pod]));
+  return (plan) => (isPodPlan(plan) ? pods.get(plan.uid ?? '') : live.vms.get(objectKey(plan.target)))?.labels ?? {};
 }
 
 /** A change that is held is not waited for either. */

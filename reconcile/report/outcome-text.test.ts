@@ -12,6 +12,7 @@ function outcome(actions: readonly ActionOutcome[]): Outcome {
     blocked: 0,
     staged: 0,
     interrupted: 0,
+    notStarted: 0,
     reversed: 0,
     held: 0,
     unchanged: 0,

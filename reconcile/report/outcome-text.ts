@@ -56,7 +56,7 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
 function outcomeSummary(outcome: Outcome): string {
-  const { converged, failed, blocked, staged, interrupted, reversed, unchanged, writes, milliseconds } =
+  const { converged, failed, blocked, staged, interrupted, notStarted, reversed, unchanged, writes, milliseconds } =
     outcome.summary;
   const kinds = new Set(outcome.targets.map(({ target }) => target.kind));
   const noun = kinds.size > 1 ? 'target' : kinds.has('Pod') ? 'pod' : 'VM';
@@ -65,6 +65,7 @@ function outcomeSummary(outcome: Outcome): string {
   if (blocked > 0) parts.push(`${blocked} blocked`);
   if (staged > 0) parts.push(`${staged} staged for the next restart`);
   if (interrupted > 0) parts.push(`${interrupted} interrupted`);
+  if (notStarted > 0) parts.push(`${notStarted} not started`);
   if (unchanged > 0) parts.push(`${unchanged} unchanged`);
   return `${parts.join(', ')}; ${count(writes, 'write')} in ${duration(milliseconds)}.`;
 }

@@ -146,6 +146,7 @@ function reasonOf(result: TargetResult): string {
     case 'blocked':
       return 'NetworksPartlyBlocked';
     case 'interrupted':
+    case 'not-started':
       return 'NetworksInterrupted';
     default:
       return result satisfies never;

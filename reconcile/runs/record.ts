@@ -127,7 +127,8 @@ export function outcomeWord({ summary, interrupted }: Outcome): Exclude<RunOutco
 
 export function countsOf(plan: Plan, outcome: Outcome): RunRecord['counts'] {
   const targets = plan.summary.vms + (plan.summary.pods ?? 0);
-  const { staged, blocked, failed, interrupted } = outcome.summary;
+  const { staged, blocked, failed } = outcome.summary;
+  const interrupted = outcome.summary.interrupted + outcome.summary.notStarted;
   return {
     targets,
     inSync: Math.max(0, targets - staged - blocked - failed - interrupted),
@@ -281,6 +282,7 @@ const stateWord: Readonly<Record<TargetResult, TargetState>> = {
   blocked: 'blocked',
   failed: 'failed',
   interrupted: 'interrupted',
+  'not-started': 'interrupted',
 };
 
 function reasonOf({ target, result, actions, reversal }: TargetOutcome, plan: Plan): string | undefined {

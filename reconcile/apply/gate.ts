@@ -1,0 +1,109 @@
+/** The {@link Rollout} as something to wait at. */
+import type { Plan, TargetName } from '../plan/model.ts';
+import { canariesOf } from '../plan/waves.ts';
+import { objectKey } from '../vocabulary.ts';
+import { blocksAll } from './blocks.ts';
+import { type Entrant, type Limits, Rollout } from './rollout.ts';
+
+export type Entry =
+  | { readonly kind: 'entered' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** The signal aborted first. */
+  | { readonly kind: 'over' };
+
+/** A VM may have the name of a pod. */
+export function gateKey(target: TargetName): string {
+  return target.kind === 'Pod' ? `pod ${objectKey(target)}` : objectKey(target);
+}
+
+/** The stages of a plan: the canaries, the others of their wave, then wave by wave. */
+export function stagesOf({ targets, settings }: Pick<Plan, 'targets' | 'settings'>): {
+  readonly entrants: readonly Entrant[];
+  readonly names: readonly string[];
+} {
+  const movable = (index: number): boolean => {
+    const plan = targets[index];
+    return plan !== undefined && plan.actions.length > 0 && !blocksAll(plan.blockers);
+  };
+  const canaries = canariesOf(targets, settings.canary, movable);
+  const waves = new Map(targets.flatMap(({ wave }) => (wave === undefined ? [] : [[wave.index, wave.name] as const])));
+  const order = [...waves.keys()].sort((a, b) => a - b);
+  // Stage 0 is that of the canaries, whatever their wave; what has no wave has nothing to do.
+  const entrants = targets.map(
+    ({ target, wave }, index): Entrant => ({
+      key: gateKey(target),
+      stage: canaries.has(index) ? 0 : 1 + Math.max(0, order.indexOf(wave?.index ?? 0)),
+    }),
+  );
+  const first = canaries.size > 0 ? 'the canaries' : 'the plan';
+  return { entrants, names: [first, ...order.map((index) => `the wave "${waves.get(index) ?? ''}"`)] };
+}
+
+/** @param maxInFlight in place of what the plan says */
+export function gateOf(plan: Plan, maxInFlight = plan.settings.maxInFlight): Gate {
+  const { entrants, names } = stagesOf(plan);
+  const { maxInFlightPerNode, maxFailures } = plan.settings;
+  return new Gate(
+    entrants,
+    {
+      maxInFlight: Math.max(1, Math.floor(maxInFlight)),
+      ...(maxInFlightPerNode === undefined ? {} : { maxInFlightPerNode }),
+      ...(maxFailures === undefined ? {} : { maxFailures }),
+    },
+    names,
+  );
+}
+
+export class Gate {
+  /** Whether where a target runs matters. */
+  readonly asksForNodes: boolean;
+  readonly #rollout: Rollout;
+  readonly #waiting = new Map<string, (entry: Entry) => void>();
+
+  constructor(entrants: readonly Entrant[], limits: Limits, stageNames: readonly string[]) {
+    this.asksForNodes = limits.maxInFlightPerNode !== undefined;
+    this.#rollout = new Rollout(entrants, limits, stageNames);
+  }
+
+  get holdsBack(): boolean {
+    return this.#rollout.holdsBack;
+  }
+
+  /** Waits until the target may be changed, or may not be for good. */
+  async enter(key: string, node: string | undefined, signal: AbortSignal): Promise<Entry> {
+    if (signal.aborted) return { kind: 'over' };
+    return await new Promise((resolve) => {
+      const over = (): void => {
+        this.#waiting.delete(key);
+        this.#rollout.withdraw(key);
+        resolve({ kind: 'over' });
+      };
+      signal.addEventListener('abort', over, { once: true });
+      this.#waiting.set(key, (entry) => {
+        signal.removeEventListener('abort', over);
+        resolve(entry);
+      });
+      this.#rollout.ask(key, node);
+      this.#pump();
+    });
+  }
+
+  /** It waits for another target. */
+  leave(key: string): void {
+    this.#rollout.leave(key);
+    this.#pump();
+  }
+
+  end(key: string, failed: boolean): void {
+    this.#rollout.end(key, failed);
+    this.#pump();
+  }
+
+  #pump(): void {
+    for (const ruling of this.#rollout.next()) {
+      const tell = this.#waiting.get(ruling.key);
+      this.#waiting.delete(ruling.key);
+      tell?.(ruling.kind === 'enter' ? { kind: 'entered' } : { kind: 'refused', reason: ruling.reason });
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Who may be changed when: a state machine without clock or I/O, which is told what happens and says who may go on. A
+ * target asks each time it wants to be changed, leaves while it waits for another one, and ends once. What was begun may
+ * always go on; the brakes hold back what was not.
+ *
+ * No target can wait for ever: one that is in change waits for no other, and the planner lets none wait for one of a
+ * later stage.
+ */
+
+export interface Entrant {
+  readonly key: string;
+  /** Targets of one stage go side by side; a stage opens when all of the one before have ended, and none failed. */
+  readonly stage: number;
+}
+
+export interface Limits {
+  readonly maxInFlight: number;
+  readonly maxInFlightPerNode?: number;
+  /** Nothing new is begun after so many failed. */
+  readonly maxFailures?: number;
+}
+
+export type Ruling =
+  | { readonly key: string; readonly kind: 'enter' }
+  | { readonly key: string; readonly kind: 'refused'; readonly reason: string };
+
+export class Rollout {
+  readonly #limits: Limits;
+  readonly #stages: ReadonlyMap<string, number>;
+  /** How messages call the stages. */
+  readonly #names: readonly string[];
+  /** Targets of each stage that have not ended. */
+  readonly #open: Map<number, number>;
+  readonly #asking = new Map<string, string | undefined>();
+  /** Keys of those in change, and their nodes. */
+  readonly #inFlight = new Map<string, string | undefined>();
+  readonly #begun = new Set<string>();
+  readonly #ended = new Set<string>();
+  #failures = 0;
+  #failedStage: number | undefined;
+  #failedStageReason = '';
+  #stopReason: string | undefined;
+
+  constructor(entrants: readonly Entrant[], limits: Limits, stageNames: readonly string[] = []) {
+    this.#limits = limits;
+    this.#names = stageNames;
+    this.#stages = new Map(entrants.map(({ key, stage }) => [key, stage]));
+    this.#open = new Map();
+    for (const { stage } of entrants) this.#open.set(stage, (this.#open.get(stage) ?? 0) + 1);
+  }
+
+  /** Something failed, and it holds others back. */
+  get holdsBack(): boolean {
+    return this.#stopReason !== undefined || this.#failedStage !== undefined;
+  }
+
+  /** @param node where the target runs, where that is known */
+  ask(key: string, node?: string): void {
+    if (!this.#inFlight.has(key)) this.#asking.set(key, node);
+  }
+
+  /** It asks no more. */
+  withdraw(key: string): void {
+    this.#asking.delete(key);
+  }
+
+  /** It waits for another target, and others may go. */
+  leave(key: string): void {
+    this.#inFlight.delete(key);
+  }
+
+  end(key: string, failed: boolean): void {
+    this.leave(key);
+    this.withdraw(key);
+    if (this.#ended.has(key)) return;
+    this.#ended.add(key);
+    const stage = this.#stages.get(key) ?? 0;
+    this.#open.set(stage, (this.#open.get(stage) ?? 1) - 1);
+    if (failed) this.#fail(key, stage);
+  }
+
+  #fail(key: string, stage: number): void {
+    this.#failures += 1;
+    if (this.#failedStage === undefined || stage < this.#failedStage) {
+      this.#failedStage = stage;
+      const name = this.#names[stage];
+      this.#failedStageReason = name === undefined ? `${key} failed` : `${key} of ${name} failed`;
+    }
+    const { maxFailures } = this.#limits;
+    if (maxFailures === undefined || this.#failures < maxFailures) return;
+    this.#stopReason ??= `${this.#failures} failed, and maxFailures is ${maxFailures}`;
+  }
+
+  /** Those who may go on now, and those who never may, in the order in which they asked. Each is told once. */
+  next(): readonly Ruling[] {
+    const rulings: Ruling[] = [];
+    for (const [key, node] of this.#asking) {
+      const refusal = this.#refusal(key);
+      if (refusal === undefined && !this.#fits(key, node)) continue;
+      this.#asking.delete(key);
+      if (refusal !== undefined) {
+        rulings.push({ key, kind: 'refused', reason: refusal });
+        continue;
+      }
+      this.#inFlight.set(key, node);
+      this.#begun.add(key);
+      rulings.push({ key, kind: 'enter' });
+    }
+    return rulings;
+  }
+
+  #refusal(key: string): string | undefined {
+    if (this.#begun.has(key)) return undefined;
+    if (this.#stopReason !== undefined) return this.#stopReason;
+    const stage = this.#stages.get(key) ?? 0;
+    return this.#failedStage !== undefined && stage > this.#failedStage ? this.#failedStageReason : undefined;
+  }
+
+  #fits(key: string, node: string | undefined): boolean {
+    const stage = this.#stages.get(key) ?? 0;
+    if ([...this.#open].some(([other, count]) => other < stage && count > 0)) return false;
+    const { maxInFlight, maxInFlightPerNode } = this.#limits;
+    if (this.#inFlight.size >= maxInFlight) return false;
+    if (maxInFlightPerNode === undefined || node === undefined) return true;
+    const there = [...this.#inFlight.values()].filter((other) => other === node).length;
+    return there < maxInFlightPerNode;
+  }
+}
