@@ -10,7 +10,7 @@ import { gateKey } from './gate.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
 import { PodWork } from './pod-run.ts';
 import { closedWords } from './restart.ts';
-import { type Reversed, reverseFailed } from './reverse.ts';
+import { reverseFailed } from './reverse.ts';
 import type { Run } from './run.ts';
 import { VmWork } from './vm-work.ts';
 import type { Work } from './work.ts';
@@ -24,6 +24,7 @@ interface Hindrance {
 /** Runs the actions of one target; never throws, so that none stops another. */
 export async function runTarget(plan: TargetPlan, run: Run): Promise<TargetOutcome> {
   const outcome = await outcomeOf(plan, run);
+  // With its place goes the word of how it ended, so that nobody is begun in between.
   run.gate.end(gateKey(plan.target), outcome.result === 'failed');
   return outcome;
 }
@@ -70,14 +71,9 @@ class TargetRun<A extends PlanAction> {
   }
 
   async go(): Promise<TargetOutcome> {
-    let reversed: Reversed;
-    try {
-      for (const action of this.#plan.actions) this.#note(await this.#step(action));
-      if (this.#hindrance === undefined || this.#hindrance.why === 'waits') await this.#finalCheck();
-      reversed = await reverseFailed(this.#work, this.#target, this.#outcomes, this.#run);
-    } finally {
-      this.#giveSlot();
-    }
+    for (const action of this.#plan.actions) this.#note(await this.#step(action));
+    if (this.#hindrance === undefined || this.#hindrance.why === 'waits') await this.#finalCheck();
+    const reversed = await reverseFailed(this.#work, this.#target, this.#outcomes, this.#run);
     const result = this.#result();
     if (this.#opened) this.#run.onEvent({ type: 'target-done', target: this.#target, result });
     return { target: this.#plan.target, result, ...reversed, verified: this.#verified };
