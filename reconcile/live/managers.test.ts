@@ -118,3 +118,23 @@ for (const { name, labels, annotations, managedFields, found } of cases) {
     );
   });
 }
+
+test('marks name the object of the tool that has the VM', () => {
+  const of = (labels: Record<string, string>, annotations: Record<string, string> = {}) =>
+    otherManagers({ metadata: { name: 'db-0', namespace: 'prod', labels, annotations } }).map(({ owner }) => owner);
+  const tracked = (app: string) =>
+    of({}, { 'argocd.argoproj.io/tracking-id': `${app}:kubevirt.io/VirtualMachine:a/b` });
+  assert.deepEqual(tracked('vms'), [{ kind: 'Application', name: 'vms' }]);
+  assert.deepEqual(tracked('teams_vms'), [{ kind: 'Application', name: 'vms', namespace: 'teams' }]);
+  assert.deepEqual(of({ 'argocd.argoproj.io/instance': 'vms' }), [{ kind: 'Application', name: 'vms' }]);
+  assert.deepEqual(of(flux), [{ kind: 'Kustomization', name: 'apps', namespace: 'flux-system' }]);
+  assert.deepEqual(of({ 'helm.toolkit.fluxcd.io/name': 'db', 'helm.toolkit.fluxcd.io/namespace': 'apps' }), [
+    { kind: 'HelmRelease', name: 'db', namespace: 'apps' },
+  ]);
+  const helm = { 'meta.helm.sh/release-name': 'db', 'meta.helm.sh/release-namespace': 'prod' };
+  assert.deepEqual(of({ 'app.kubernetes.io/managed-by': 'Helm' }, helm), [
+    { kind: 'release', name: 'db', namespace: 'prod' },
+  ]);
+  // Anybody who may write the VM may write these.
+  assert.deepEqual(tracked('vms\nspec: {}'), [undefined]);
+});

@@ -32,21 +32,55 @@ export function otherManagers(object: KubeObject): readonly OtherManager[] {
   return found;
 }
 
+const argoTracking = 'argocd.argoproj.io/tracking-id';
+const argoInstance = 'argocd.argoproj.io/instance';
+const kustomizeToolkit = 'kustomize.toolkit.fluxcd.io';
+const helmToolkit = 'helm.toolkit.fluxcd.io';
+const helmRelease = 'meta.helm.sh';
+
 function markedBy({ metadata }: KubeObject): readonly OtherManager[] {
   const { labels = {}, annotations = {} } = metadata;
   const found: OtherManager[] = [];
-  const argo = mark('annotation', annotations, 'argocd.argoproj.io/tracking-id');
-  const argoInstance = mark('label', labels, 'argocd.argoproj.io/instance');
-  if (argo ?? argoInstance) found.push({ tool: 'Argo CD', evidence: argo ?? argoInstance ?? '' });
-  const kustomization = mark('label', labels, 'kustomize.toolkit.fluxcd.io/name');
-  const fluxRelease = mark('label', labels, 'helm.toolkit.fluxcd.io/name');
-  if (kustomization !== undefined && !fluxLooksAway(annotations)) found.push({ tool: 'Flux', evidence: kustomization });
-  else if (fluxRelease !== undefined) found.push({ tool: 'Flux', evidence: fluxRelease });
-  const release = mark('annotation', annotations, 'meta.helm.sh/release-name');
+  const argo = mark('annotation', annotations, argoTracking) ?? mark('label', labels, argoInstance);
+  if (argo !== undefined) {
+    // `APP:GROUP/KIND:NAMESPACE/NAME`, where APP is `NAMESPACE_APP` of one outside of Argo CD's own namespace.
+    const app = annotations[argoTracking]?.split(':')[0] ?? labels[argoInstance] ?? '';
+    const [namespace, name] = app.includes('_') ? app.split('_') : [undefined, app];
+    found.push({ tool: 'Argo CD', evidence: argo, ...owner('Application', name, namespace) });
+  }
+  const kustomization = mark('label', labels, `${kustomizeToolkit}/name`);
+  const fluxRelease = mark('label', labels, `${helmToolkit}/name`);
+  if (kustomization !== undefined && !fluxLooksAway(annotations)) {
+    const of = owner('Kustomization', labels[`${kustomizeToolkit}/name`], labels[`${kustomizeToolkit}/namespace`]);
+    found.push({ tool: 'Flux', evidence: kustomization, ...of });
+  } else if (fluxRelease !== undefined) {
+    const of = owner('HelmRelease', labels[`${helmToolkit}/name`], labels[`${helmToolkit}/namespace`]);
+    found.push({ tool: 'Flux', evidence: fluxRelease, ...of });
+  }
+  const release = mark('annotation', annotations, `${helmRelease}/release-name`);
   if (release !== undefined && fluxRelease === undefined && labels['app.kubernetes.io/managed-by'] === 'Helm') {
-    found.push({ tool: 'Helm', evidence: release });
+    const of = owner(
+      'release',
+      annotations[`${helmRelease}/release-name`],
+      annotations[`${helmRelease}/release-namespace`],
+    );
+    found.push({ tool: 'Helm', evidence: release, ...of });
   }
   return found;
+}
+
+/** Names of objects only: marks are text that anybody with the VM can write, and this is shown to be pasted. */
+function owner(
+  kind: NonNullable<OtherManager['owner']>['kind'],
+  name: string | undefined,
+  namespace: string | undefined,
+): Pick<OtherManager, 'owner'> {
+  if (name === undefined || !isName(name)) return {};
+  return { owner: { kind, name, ...(namespace !== undefined && isName(namespace) ? { namespace } : {}) } };
+}
+
+function isName(text: string): boolean {
+  return /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/.test(text);
 }
 
 function mark(kind: string, of: Readonly<Record<string, string>>, key: string): string | undefined {

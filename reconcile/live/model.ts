@@ -91,6 +91,12 @@ export interface OtherManager {
   readonly tool: string;
   /** How it was found, for the message. */
   readonly evidence: string;
+  /** What of that tool has the VM among its objects, where its marks tell. */
+  readonly owner?: {
+    readonly kind: 'Application' | 'Kustomization' | 'HelmRelease' | 'release';
+    readonly name: string;
+    readonly namespace?: string;
+  };
 }
 
 /** The mark of a change that failed: it is not tried again until what it was made from changes. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parse } from 'yaml';
 import {
   blue,
   checkRows,
@@ -13,7 +14,7 @@ import {
   withVmi,
 } from '../../test/plan-cases.ts';
 import { declared, inPlace, runningVm, statusNic, stoppedVm } from '../../test/vm-builder.ts';
-import type { ClusterFacts } from '../live/model.ts';
+import type { ClusterFacts, OtherManager } from '../live/model.ts';
 
 test('eligibility', () => {
   const idle = runningVm();
@@ -110,5 +111,35 @@ test('remedies name the exact way out', () => {
     assert.ok(argo.includes(part), part);
   assert.match(managed('Flux'), /Kustomization.*spec\.ignore/);
   assert.match(managed('Flux', 'label helm.toolkit.fluxcd.io/name=a'), /HelmRelease.*driftDetection/);
-  assert.match(managed('Terraform'), /Terraform/);
+  assert.match(managed('Terraform'), /Terraform.*computed_fields/);
+});
+
+test('what is to be written elsewhere can be pasted there', () => {
+  const pasted = (...managers: readonly OtherManager[]) =>
+    planVm([blue], { ...runningVm(), otherManagers: managers }).blockers[0]?.paste;
+  const paths = [
+    '/spec/template/spec/networks',
+    '/spec/template/spec/domain/devices/interfaces',
+    '/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version',
+  ];
+  const target = { group: 'kubevirt.io', version: 'v1', kind: 'VirtualMachine', namespace: 'prod', name: 'db-0' };
+  const { version: _, ...object } = target;
+
+  const application = { kind: 'Application', name: 'vms', namespace: 'argo' } as const;
+  const argo = pasted({ tool: 'Argo CD', evidence: 'x', owner: application }) ?? '';
+  assert.match(argo, /^# Argo CD Application argo\/vms\n/);
+  assert.deepEqual(parse(argo), {
+    spec: {
+      ignoreDifferences: [{ ...object, jsonPointers: paths }],
+      syncPolicy: { syncOptions: ['RespectIgnoreDifferences=true'] },
+    },
+  });
+  const flux = pasted({ tool: 'Flux', evidence: 'x', owner: { kind: 'Kustomization', name: 'apps' } }) ?? '';
+  assert.match(flux, /^# Flux Kustomization apps, Flux 2\.9/);
+  assert.deepEqual(parse(flux), { spec: { ignore: [{ target, paths }] } });
+  const release = pasted({ tool: 'Flux', evidence: 'x', owner: { kind: 'HelmRelease', name: 'db' } }) ?? '';
+  assert.deepEqual(parse(release), { spec: { driftDetection: { ignore: [{ target, paths }] } } });
+  assert.equal(pasted({ tool: 'Helm', evidence: 'x' }, { tool: 'Terraform', evidence: 'x' }), undefined);
+  const both = pasted({ tool: 'Flux', evidence: 'x' }, { tool: 'Argo CD', evidence: 'x' }) ?? '';
+  assert.deepEqual(both.match(/^#.*$/gm), ['# Argo CD Application', '# Flux Kustomization, Flux 2.9 or later']);
 });

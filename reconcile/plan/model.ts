@@ -101,6 +101,8 @@ export interface Blocker {
   readonly position?: Position;
   readonly message: string;
   readonly remedy: string;
+  /** What the remedy has to be written elsewhere, such as YAML for another tool, in lines. */
+  readonly paste?: string;
 }
 
 export type BlockerCode =

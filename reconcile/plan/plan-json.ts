@@ -175,6 +175,7 @@ const blockers = z.array(
     position: position.exactOptional(),
     message: text,
     remedy: text,
+    paste: text.exactOptional(),
   }),
 );
 const notes = z.array(z.strictObject({ code: text, attachment: text.exactOptional(), message: text }));

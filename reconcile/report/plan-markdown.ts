@@ -1,6 +1,7 @@
 /** A plan as Markdown, for a comment in a pull request. */
 import { revision } from '../desired/revision.ts';
 import { isPodPlan, type Plan, type TargetPlan } from '../plan/model.ts';
+import { pasteFold } from './paste.ts';
 import { planSummary } from './plan-text.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
@@ -46,7 +47,7 @@ function blockers(plan: Plan): string[] {
       const who = `**${kind}${cell(`${target.target.namespace}/${target.target.name}`)}**${whom}`;
       const { position } = blocker;
       const at = position === undefined ? '' : ` ${cell(`${position.file}:${position.line}`)}`;
-      return `- ${who}${at} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}`;
+      return `- ${who}${at} (${blocker.code}): ${cell(blocker.message)}. ${cell(blocker.remedy)}${pasteFold(blocker)}`;
     }),
   );
   return rows.length === 0 ? [] : ['### Blocked', '', ...rows, ''];

@@ -2,6 +2,7 @@
 import { actionNames } from '../plan/action-name.ts';
 import { isPodPlan, type Plan, type PlanAction, type TargetPlan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
+import { pasteLines } from './paste.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
 import {
@@ -52,7 +53,7 @@ function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, sty
     const { position } = blocker;
     const at = position === undefined ? '' : style.dim(`  ${printable(`${position.file}:${position.line}`)}`);
     lines.push(`  ${style.bad('! blocked')} (${blocker.code}) ${printable(whom + blocker.message)}${at}`);
-    lines.push(`      ${printable(blocker.remedy)}`);
+    lines.push(`      ${printable(blocker.remedy)}`, ...pasteLines(blocker, '        '));
   }
   for (const action of target.actions) lines.push(actionLine(action, target, names, style));
   if (target.ports !== undefined) lines.push(`  ${portStrip(target.ports, style)}`);

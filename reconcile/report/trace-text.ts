@@ -1,6 +1,7 @@
 /** A trace for a terminal, and as JSON. */
 import type { LayerTrace, NicTrace, Since, Trace } from '../trace/model.ts';
 import { objectKey } from '../vocabulary.ts';
+import { pasteLines } from './paste.ts';
 import { portStrip } from './port-strip.ts';
 import { printable, type Style } from './style.ts';
 import { count, runStateWords, shortRevision } from './words.ts';
@@ -15,8 +16,10 @@ export function traceText(trace: Trace, style: Style): string {
   for (const nic of trace.nics) lines.push(...nicLines(nic, style));
   if (trace.nics.length > 0) lines.push('');
   if (trace.ports !== undefined) lines.push(portStrip(trace.ports, style));
-  for (const { code, message, remedy } of trace.blockers) {
+  for (const blocker of trace.blockers) {
+    const { code, message, remedy } = blocker;
     lines.push(`${style.changed('next change blocked')} (${code}) ${printable(message)}`, `    ${printable(remedy)}`);
+    lines.push(...pasteLines(blocker, '      '));
   }
   for (const gap of trace.gaps) lines.push(style.dim(`not seen  ${printable(gap)}`));
   lines.push(style.bold(summary(trace)));
