@@ -24,8 +24,8 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
-/** For verbs that read no VM. */
-export function addClusterAccess(command: Command): Command {
+/** What every verb that asks a cluster has. */
+function addClusterAccess(command: Command): Command {
   return command
     .option('--kubeconfig <file>', 'kubeconfig; default KUBECONFIG, ~/.kube/config, or the service account of the pod')
     .option('--context <name>', 'context of the kubeconfig')

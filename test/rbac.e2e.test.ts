@@ -110,6 +110,21 @@ test('a record and Events are roles apart, for apply alone', async () => {
   );
 });
 
+test('status asks for its record and its lock, and as a page for what plan may read', async () => {
+  const args = ['status', '--record', 'patchpanel/patchpanel-record'];
+  stage.requests();
+  await stage.expect(0, args);
+  const own = ['get coordination.k8s.io leases', 'get core configmaps'];
+  assert.deepEqual(asked(stage.requests()), own);
+  await stage.expect(0, [...args, '-o', 'html', '--domain-xml', 'never']);
+  const more = asked(stage.requests()).filter((request) => !own.includes(request));
+  assert.deepEqual(
+    more.filter((request) => !granted('patchpanel-plan').includes(request)),
+    [],
+  );
+  assert.ok(more.includes('list kubevirt.io virtualmachines'));
+});
+
 test('a run that has nothing to change writes no VM, VMI, pod or Event, and nothing that it asks for is refused', async () => {
   const folder = await stage.desired('unchanged', { 'web-0': [] });
   stage.requests();

@@ -22,7 +22,7 @@ export function recordAsText(record: RunRecord, lock: LockState | undefined, now
   return `${lines.join('\n')}\n`;
 }
 
-function countWords({ targets, inSync, ...others }: RunRecord['counts']): string {
+export function countWords({ targets, inSync, ...others }: RunRecord['counts']): string {
   const more = Object.entries(others).flatMap(([state, number]) => (number > 0 ? [`${number} ${state}`] : []));
   return [`${inSync} of ${count(targets, 'target')} in sync`, ...more].join(', ');
 }
@@ -46,15 +46,20 @@ function runLines({ runs }: RunRecord, now: Date, style: Style): readonly string
   return [
     '',
     style.bold('last runs with news'),
-    ...runs.map(({ id, by, at, seconds, commit, outcome, changed, writes, error }) => {
-      const what = error === undefined ? `${changed} changed, ${count(writes, 'write')}` : printable(error.message);
-      const took = `in ${duration(seconds * 1000)}`;
-      return `  ${ago(at, now)}  ${outcome}  ${printable(shortCommit(commit))}  ${what} ${took}  ${style.dim(printable(`${by}/${id}`))}`;
+    ...runs.map((run) => {
+      const { id, by, at, commit, outcome } = run;
+      return `  ${ago(at, now)}  ${outcome}  ${printable(shortCommit(commit))}  ${runWords(run)}  ${style.dim(printable(`${by}/${id}`))}`;
     }),
   ];
 }
 
-function shortCommit(commit: string | undefined): string {
+/** What a run did, and how long it took. */
+export function runWords({ changed, writes, error, seconds }: RunRecord['runs'][number]): string {
+  const what = error === undefined ? `${changed} changed, ${count(writes, 'write')}` : printable(error.message);
+  return `${what} in ${duration(seconds * 1000)}`;
+}
+
+export function shortCommit(commit: string | undefined): string {
   return commit?.replace(/@sha1:([0-9a-f]{8})[0-9a-f]*$/, '@$1') ?? '-';
 }
 

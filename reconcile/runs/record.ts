@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import type { Outcome, TargetOutcome, TargetResult } from '../apply/model.ts';
 import type { Plan, TargetName } from '../plan/model.ts';
-import { objectKey } from '../vocabulary.ts';
+import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { oneLine } from './one-line.ts';
 
 const recordVersion = 'patchpanel.dev/record/v1alpha1';
@@ -115,6 +115,20 @@ export function recordText(value: RunRecord): string {
 /** `prod/db-0`, `pod/prod/web-0`. */
 export function recordKey(target: TargetName): string {
   return target.kind === 'Pod' ? `pod/${objectKey(target)}` : objectKey(target);
+}
+
+/** The VMs and pods that a record has a word of. */
+export function namedBy({ targets }: RunRecord): {
+  readonly vms: readonly ObjectName[];
+  readonly pods: readonly ObjectName[];
+} {
+  const vms: ObjectName[] = [];
+  const pods: ObjectName[] = [];
+  for (const key of Object.keys(targets)) {
+    const [name = '', namespace = '', kind] = key.split('/').reverse();
+    (kind === undefined ? vms : pods).push({ namespace, name });
+  }
+  return { vms, pods };
 }
 
 /** The worst over the fleet. */

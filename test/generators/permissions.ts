@@ -90,7 +90,7 @@ export const permissions: readonly Permission[] = [
     resource: 'configmaps',
     verbs: { record: ['create', 'get', 'patch'] },
     scope: 'home',
-    why: 'keeps the record of the last runs, with `--record`; `status` needs `get` alone',
+    why: 'keeps the record of the last runs, with `--record`; `status` needs `get` alone, and `status -o html` also looks at what `plan` may read',
     without: 'the record is not written, which is a warning; `--if-changed` ends with `cluster/forbidden`',
   },
   {

@@ -30,7 +30,8 @@ function startPage(): void {
     if (net !== undefined) filter.search(`net:${picture.networks[Number(net)] ?? ''}`);
   });
   need('networks').append(...networkRows(picture, filter));
-  if (location.hash.length > 1) toPanel(entries);
+  // The browser goes to the address of itself once all is there, and takes the focus away with that.
+  addEventListener('load', () => requestAnimationFrame(() => toPanel(entries)));
   addEventListener('hashchange', () => toPanel(entries));
 }
 
@@ -254,8 +255,8 @@ function networkRows({ networks, panels }: Picture, filter: Filter): HTMLElement
 
 /** Goes to the panel that the address names. */
 function toPanel(entries: readonly Entry[]): void {
-  const key = decodeURIComponent(location.hash.slice(1));
-  const entry = entries.find(({ item }) => item.id === key);
+  const hash = location.hash.slice(1);
+  const entry = entries.find(({ item: { id } }) => id === hash || encodeURIComponent(id) === hash);
   if (entry === undefined) return;
   entry.item.scrollIntoView({ block: 'start' });
   entry.head.querySelector('a')?.focus({ preventScroll: true });

@@ -61,7 +61,7 @@ export function planPicture(plan: Plan, { desired, live, diffs }: PlanGround, ma
 
 const order = Object.keys(facetWords) as readonly Facet[];
 
-function byUrgency(one: Panel, other: Panel): number {
+export function byUrgency(one: Panel, other: Panel): number {
   const rank = order.indexOf(one.is[0] ?? 'calm') - order.indexOf(other.is[0] ?? 'calm');
   if (rank !== 0) return rank;
   return compare(one.ns, other.ns) || compare(one.name, other.name);

@@ -152,9 +152,11 @@ function isNamed(plan: VmPlan | undefined, name: string): boolean {
 }
 
 function waits(plan: VmPlan | undefined, name: string): boolean {
+  // Without a plan a VM is held against its own template: what an instance lacks of that comes with its restart.
+  if (plan === undefined) return true;
   return (
-    plan?.notes.some(({ code, attachment }) => code === 'restart-pending' && attachment === name) === true ||
-    plan?.blockers.some(({ attachment }) => attachment === undefined) === true
+    plan.notes.some(({ code, attachment }) => code === 'restart-pending' && attachment === name) ||
+    plan.blockers.some(({ attachment }) => attachment === undefined)
   );
 }
 
