@@ -12,13 +12,14 @@ import { outcomeText } from '../reconcile/report/outcome-text.ts';
 import { planText } from '../reconcile/report/plan-text.ts';
 import type { Progress } from '../reconcile/report/progress.ts';
 import { unchangedLine } from '../reconcile/report/record-text.ts';
-import { apply, applyGuarded, freshRecord, load, plan, refuseStale } from '../reconcile/run.ts';
+import { apply, applyGuarded, freshEnough, freshRecord, load, plan } from '../reconcile/run.ts';
 import { type EventSource, EventWriter, targetKey } from '../reconcile/runs/events.ts';
 import type { Guarded } from '../reconcile/runs/guarded.ts';
 import { type RunEnd, type RunFacts, type RunRecord, recordKey } from '../reconcile/runs/record.ts';
 import { Aftermath } from './aftermath.ts';
 import { addClusterOptions, type ClusterFlags, openCluster, wholeNumber } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
+import { addPolicy, type PolicyFlags, policyUnder } from './policy-options.ts';
 import type { Exit } from './program.ts';
 import { runId } from './run-id.ts';
 import { addRunOptions, channels, host, lockOptions, type RunFlags, recordPlace, runFacts } from './run-options.ts';
@@ -26,7 +27,7 @@ import { signatureDemands } from './signature-options.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
 
-interface ApplyFlags extends SourceFlags, ClusterFlags, LogFlags, RunFlags {
+interface ApplyFlags extends SourceFlags, ClusterFlags, LogFlags, RunFlags, PolicyFlags {
   readonly output: 'text' | 'json';
   readonly maxInFlight?: number;
   readonly actionTimeout: number;
@@ -43,7 +44,7 @@ export function addApply(program: Command, exit: Exit): void {
         'Running it again converges from any half-way state.',
     )
     .argument('[source]', `${sourceHelp}; or a plan saved with \`plan -o json\``, '.');
-  addRunOptions(addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json'])))
+  addPolicy(addRunOptions(addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))))
     .option('--max-in-flight <number>', 'VMs in change at one time; default from Settings', wholeNumber(1))
     .option('--action-timeout <seconds>', 'limit on one action', wholeNumber(1), 120)
     .option(
@@ -168,14 +169,14 @@ async function carryOut(
   const make = async (): Promise<Plan> =>
     job.given === undefined
       ? await freshPlan(job, flags, cluster, progress, stop)
-      : await freshEnough(job.given, cluster);
+      : await freshEnough(job.given, await policyUnder(flags, cluster), cluster);
   const work = async (planned: Plan, signal: AbortSignal): Promise<Outcome> => {
     const events = flags.events === true ? new EventWriter(cluster, eventSource(planned)) : undefined;
     const outcome = await apply(
       planned,
       cluster,
       {
-        maxInFlight: flags.maxInFlight ?? planned.settings.maxInFlight,
+        maxInFlight: inFlight(flags, planned),
         actionTimeoutMs: flags.actionTimeout * 1000,
         migrationTimeoutMs: flags.migrationTimeout * 1000,
         runTimeoutMs: flags.runTimeout * 1000,
@@ -201,6 +202,12 @@ async function carryOut(
   );
 }
 
+/** Under a policy, an option may only lower what holds. */
+function inFlight({ maxInFlight: asked }: ApplyFlags, { settings: { maxInFlight }, policy }: Plan): number {
+  if (asked === undefined) return maxInFlight;
+  return policy === undefined ? asked : Math.min(asked, maxInFlight);
+}
+
 function eventSource(planned: Plan): EventSource {
   const uids = new Map(planned.targets.map(({ target, uid }) => [targetKey(target), uid]));
   return {
@@ -222,12 +229,6 @@ function runEnd(plan: Plan, outcome: Outcome, { declared }: ApplyJob, flags: App
   };
 }
 
-/** A saved plan as it is, unless what it was made from has moved. */
-async function freshEnough(saved: Plan, cluster: Cluster): Promise<Plan> {
-  await refuseStale(saved, cluster);
-  return saved;
-}
-
 /** A plan of now, which is shown before it is carried out. */
 async function freshPlan(
   job: ApplyJob,
@@ -237,7 +238,9 @@ async function freshPlan(
   signal: AbortSignal,
 ): Promise<Plan> {
   const source = job.desired ?? desiredSource(job.source, flags);
-  const desired = await load(source, loadOptions(flags, signal), (event) => {
+  const policy = await policyUnder(flags, cluster);
+  const options = { ...loadOptions(flags, signal), ...(policy === undefined ? {} : { policy }) };
+  const desired = await load(source, options, (event) => {
     if (event.type === 'fetched') job.commit = event.commit;
     progress.onEvent(event);
   });

@@ -12,11 +12,12 @@ import { planText } from '../reconcile/report/plan-text.ts';
 import { load, planFrom } from '../reconcile/run.ts';
 import { addClusterOptions, type ClusterFlags, openCluster } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
+import { addPolicy, optionsUnderPolicy, type PolicyFlags } from './policy-options.ts';
 import type { Exit } from './program.ts';
-import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
+import { addSourceOptions, desiredSource, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print } from './terminal.ts';
 
-interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags {
+interface PlanFlags extends SourceFlags, ClusterFlags, LogFlags, PolicyFlags {
   readonly serverDryRun?: boolean;
   readonly output: 'text' | 'json' | 'markdown' | 'html';
 }
@@ -29,7 +30,8 @@ export function addPlan(program: Command, exit: Exit): void {
       'Compares the desired state with the cluster, layer by layer, and prints the ordered actions. Writes nothing.',
     )
     .argument('[source]', sourceHelp, '.');
-  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json', 'markdown', 'html']))
+  const withOutput = addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json', 'markdown', 'html']);
+  addPolicy(addLogFormat(withOutput))
     .option(
       '--server-dry-run',
       'send the patches of VMs to the server as a dry run, and show what it would change or refuse; text output only',
@@ -67,7 +69,7 @@ interface Planned {
 /** Renders, reads and plans, with progress on standard error. */
 async function makePlanFrom(source: string, flags: PlanFlags): Promise<Planned> {
   const progress = makeProgress(flags.logFormat);
-  const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+  const desired = await load(desiredSource(source, flags), await optionsUnderPolicy(flags), progress.onEvent);
   const cluster = await openCluster(flags);
   try {
     const { plan: made, ground } = await planFrom(desired, cluster, flags.domainXml, progress.onEvent);

@@ -82,11 +82,16 @@ const dnsName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** Where the record and the lock are; undefined where there is none. @throws PatchpanelError `cli/usage` */
 export function recordPlace({ record }: RecordFlags): ObjectName | undefined {
-  const given = record ?? (process.env.PATCHPANEL_RECORD || undefined);
+  return configMapPlace('--record', record, 'PATCHPANEL_RECORD');
+}
+
+/** A ConfigMap that an option or else the environment names. @throws PatchpanelError `cli/usage` */
+export function configMapPlace(option: string, value: string | undefined, variable: string): ObjectName | undefined {
+  const given = value ?? (process.env[variable] || undefined);
   if (given === undefined) return undefined;
   const [namespace = '', name = '', ...more] = given.split('/');
   if (more.length > 0 || !dnsName.test(namespace) || !dnsName.test(name)) {
-    throw new PatchpanelError('cli/usage', `--record is NAMESPACE/NAME, not ${JSON.stringify(given)}`);
+    throw new PatchpanelError('cli/usage', `${option} is NAMESPACE/NAME, not ${JSON.stringify(given)}`);
   }
   return { namespace, name };
 }

@@ -5,11 +5,12 @@ import { traceJson, traceText } from '../reconcile/report/trace-text.ts';
 import { load, trace, tracePod } from '../reconcile/run.ts';
 import { addClusterOptions, type ClusterFlags, objectName, openCluster } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
+import { addPolicy, optionsUnderPolicy, type PolicyFlags } from './policy-options.ts';
 import type { Exit } from './program.ts';
-import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
+import { addSourceOptions, desiredSource, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print } from './terminal.ts';
 
-interface TraceFlags extends SourceFlags, ClusterFlags, LogFlags {
+interface TraceFlags extends SourceFlags, ClusterFlags, LogFlags, PolicyFlags {
   readonly output: 'text' | 'json';
 }
 
@@ -23,7 +24,7 @@ export function addTrace(program: Command, exit: Exit): void {
     )
     .argument('<target>', 'VM by name, or namespace/name; a pod as pod/name, or pod/namespace/name')
     .argument('[source]', `${sourceHelp}, to hold it against`);
-  addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))
+  addPolicy(addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json'])))
     .addHelpText(
       'after',
       `
@@ -41,7 +42,7 @@ Examples:
       const desired =
         source === undefined
           ? undefined
-          : await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+          : await load(desiredSource(source, flags), await optionsUnderPolicy(flags), progress.onEvent);
       const cluster = await openCluster(flags);
       try {
         const isPod = name.startsWith('pod/');

@@ -2,18 +2,22 @@
 
 import type { Command } from 'commander';
 import type { DesiredState } from '../reconcile/desired/model.ts';
+import { type Policy, parsePolicy } from '../reconcile/desired/policy.ts';
 import { revision } from '../reconcile/desired/revision.ts';
 import { type ExitCode, exitCodeOf, exitCodes, isExpected } from '../reconcile/errors.ts';
 import { errorJson } from '../reconcile/report/error-text.ts';
+import { policyLines } from '../reconcile/report/policy-words.ts';
 import { count, fleetWords } from '../reconcile/report/words.ts';
 import { load } from '../reconcile/run.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import type { Exit } from './program.ts';
+import { readText } from './read-text.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, print } from './terminal.ts';
 
 interface ValidateFlags extends SourceFlags, LogFlags {
   readonly output: 'text' | 'json';
+  readonly policy?: string;
 }
 
 export function addValidate(program: Command, exit: Exit): void {
@@ -23,6 +27,7 @@ export function addValidate(program: Command, exit: Exit): void {
     .description('Checks a desired state and reports every fault with file, line and column. Needs no cluster.')
     .argument('[source]', sourceHelp, '.');
   addLogFormat(addOutput(addSourceOptions(command), ['text', 'json']))
+    .option('--policy <file>', 'policy of the platform owner, to check as well, and to hold the Settings against')
     .addHelpText(
       'after',
       `
@@ -42,7 +47,8 @@ Examples:
 async function validateVerb(source: string, flags: ValidateFlags): Promise<ExitCode> {
   const progress = makeProgress(flags.logFormat);
   try {
-    const desired = await load(desiredSource(source, flags), loadOptions(flags), progress.onEvent);
+    const policy = flags.policy === undefined ? {} : { policy: policyFile(flags.policy) };
+    const desired = await load(desiredSource(source, flags), { ...loadOptions(flags), ...policy }, progress.onEvent);
     await print(flags.output === 'json' ? validJson(desired) : validText(desired));
     return exitCodes.ok;
   } catch (error) {
@@ -68,7 +74,14 @@ function validJson(desired: DesiredState): string {
 function validText(desired: DesiredState): string {
   const { targets, pods, files } = desired;
   const attachments = count(attachmentsOf(desired), 'attachment');
-  return `Valid: ${fleetWords(targets.length, pods?.length)} with ${attachments} in ${count(files, 'file')}.\n`;
+  const tightened = policyLines(desired.policy)
+    .map((line) => `${line}\n`)
+    .join('');
+  return `Valid: ${fleetWords(targets.length, pods?.length)} with ${attachments} in ${count(files, 'file')}.\n${tightened}`;
+}
+
+function policyFile(file: string): Policy {
+  return parsePolicy(file, readText('--policy', file));
 }
 
 function attachmentsOf({ targets, pods = [] }: DesiredState): number {

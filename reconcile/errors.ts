@@ -182,6 +182,14 @@ export const errorTable = {
     remedy: 'Mend what the message names; docs/reference/trust.md shows both formats.',
   },
 
+  // --- the policy of the platform owner
+  'policy/missing': {
+    exit: badInput,
+    retryable: false,
+    when: 'The ConfigMap of --policy-configmap is missing, or holds no Policy object; without the policy nothing is done.',
+    remedy: 'Create it as docs/reference/brakes.md shows, or name the right one.',
+  },
+
   // --- desired state: what it says
   'yaml/syntax': {
     exit: badInput,

@@ -8,7 +8,9 @@ import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
 import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
 import { type DesiredState, defaultSettings, podQueryKey } from './desired/model.ts';
+import type { Policy } from './desired/policy.ts';
 import { revision } from './desired/revision.ts';
+import { settingsOfNow, tightenedKeys, underPolicy } from './desired/tighten.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import type { TargetDiff } from './diff/model.ts';
 import { diffPods } from './diff/pods.ts';
@@ -18,6 +20,7 @@ import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
 import { specNics } from './live/nics.ts';
 import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
+import { readPolicy } from './live/policy.ts';
 import { selectVms, type VmSelection } from './live/select.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
 import { isPodPlan, type Plan } from './plan/model.ts';
@@ -36,8 +39,17 @@ import { subjectOf } from './trace/subject.ts';
 import { makeTrace } from './trace/trace.ts';
 import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
 
+export interface LoadUnderPolicy extends LoadOptions {
+  /** Of the platform owner; the settings of the repository are tightened by it. */
+  readonly policy?: Policy;
+}
+
 /** Renders and checks the desired state; no cluster is involved. */
-export async function load(source: DesiredSource, options: LoadOptions, onEvent: OnRunEvent): Promise<DesiredState> {
+export async function load(
+  source: DesiredSource,
+  options: LoadUnderPolicy,
+  onEvent: OnRunEvent,
+): Promise<DesiredState> {
   // A URL may hold a password, which no log may show.
   const shown = source.kind === 'git' ? `${parseGitUrl(source.url).url} at ${source.ref}` : source.path;
   onEvent({ type: 'rendering', source: shown });
@@ -57,7 +69,7 @@ export async function load(source: DesiredSource, options: LoadOptions, onEvent:
     revision: shortRevision(desired.source),
     commit: revision(desired.source),
   });
-  return desired;
+  return options.policy === undefined ? desired : underPolicy(desired, options.policy);
 }
 
 /**
@@ -146,7 +158,7 @@ function withReadings(live: LiveState, readings: ReadonlyMap<string, DomainReadi
  * Refuses a saved plan where anything that it was made from has moved since, before a single VM or pod is touched.
  * @throws PatchpanelError `plan/stale`, PatchpanelErrors with one for each of several VMs: what moved
  */
-export async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
+async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
   const vms = saved.targets.filter((target) => !isPodPlan(target));
   const pods = saved.targets.filter(isPodPlan).map(({ target, domain }) => ({
     key: objectKey(target),
@@ -193,6 +205,22 @@ function valueWords(value: Json): string {
 /** The networks that a plan depends on: those that it plugs into, and those that it leaves. */
 function networksOf({ targets }: Plan): readonly ObjectName[] {
   return targets.flatMap(({ read }) => readNetworks(read.fields));
+}
+
+/** What holds over all repositories. @throws what {@link readPolicy} throws */
+export async function policyOf(cluster: Cluster, place: ObjectName): Promise<Policy> {
+  return await readPolicy(cluster, place);
+}
+
+/**
+ * A saved plan, unless what it was made from has moved, under the policy of now.
+ * @throws PatchpanelError `plan/stale`, also where the policy would no longer let it be made
+ */
+export async function freshEnough(saved: Plan, policy: Policy | undefined, cluster: Cluster): Promise<Plan> {
+  const settings = policy === undefined ? saved.settings : settingsOfNow(saved.settings, policy);
+  await refuseStale(saved, cluster);
+  if (policy === undefined) return saved;
+  return { ...saved, settings, policy: { from: policy.from, tightened: tightenedKeys(saved.settings, settings) } };
 }
 
 /** Carries a plan out, follows each change through every layer, and proves at the end that they agree. */

@@ -41,6 +41,7 @@ const files: readonly GeneratedFile[] = [
   { path: 'examples/deploy/push-job.yaml', content: pushJob },
   { path: 'docs/reference/network-attachments.schema.json', content: () => schemaFile('NetworkAttachments') },
   { path: 'docs/reference/settings.schema.json', content: () => schemaFile('Settings') },
+  { path: 'docs/reference/policy.schema.json', content: () => schemaFile('Policy') },
 ];
 
 function schemaFile(kind: Kind): string {

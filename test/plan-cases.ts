@@ -21,7 +21,10 @@ export interface PlanCase extends LiveOptions {
 
 export function planOf(targets: readonly DesiredTarget[], vms: readonly LiveVm[], options: PlanCase = {}): VmsPlan {
   const restart = options.restart ?? 'never';
-  const desired = desiredState(targets, { restart, ...(restart === 'allowed' ? { restartWindows: nights } : {}) });
+  const desired = desiredState(targets, {
+    restart,
+    ...(restart === 'allowed' ? { restartWindows: [{ from: 'repository', overridable: false, windows: nights }] } : {}),
+  });
   const also = targets.flatMap((target) => target.attachments.map((attachment) => attachment.network.name));
   const live = liveState(vms, { also, ...options });
   return ofVms(makePlan(diffState(desired, live), desired, live));

@@ -4,7 +4,7 @@ import { type ErrorCode, PatchpanelError } from '../errors.ts';
 import { nearest } from './edit-distance.ts';
 import { jsonSchemaOf, type Kind, kinds, type NetworkAttachmentsDocument, networkAttachmentsSchema } from './schema.ts';
 import { apiVersion } from './schema-fields.ts';
-import { type SettingsDocument, settingsSchema } from './settings-schema.ts';
+import { type PolicyDocument, policySchema, type SettingsDocument, settingsSchema } from './settings-schema.ts';
 import { quote, type SourceDocument, type ValuePath } from './yaml-documents.ts';
 
 export type CheckedDocument =
@@ -17,22 +17,34 @@ export type CheckedDocument =
 
 /** Undefined where the document is faulty; its faults are added to `errors`. */
 export function checkDocument(source: SourceDocument, errors: PatchpanelError[]): CheckedDocument | undefined {
-  const kind = kindOf(source, errors);
+  const kind = kindOf(source, kinds, errors);
   if (kind === undefined) return undefined;
   const result =
     kind === 'Settings' ? settingsSchema.safeParse(source.value) : networkAttachmentsSchema.safeParse(source.value);
   if (!result.success) {
-    const { issues } = result.error;
-    const misspelt = new Set(issues.flatMap((issue) => misspeltKeys(kind, issue)));
-    for (const issue of issues) {
-      // What is missing because it is misspelt is one fault, not two.
-      const missing = valueAt(source.value, pathOf(issue)) === undefined;
-      if (!missing || !misspelt.has(dotted(pathOf(issue)))) errors.push(...issueErrors(source, kind, issue));
-    }
+    errors.push(...faultsOf(source, kind, result.error));
     return undefined;
   }
   if (result.data.kind === 'Settings') return { kind: 'Settings', object: result.data, source };
   return { kind: 'NetworkAttachments', object: result.data, source };
+}
+
+/** The same for the policy of the platform owner. */
+export function checkPolicy(source: SourceDocument, errors: PatchpanelError[]): PolicyDocument | undefined {
+  if (kindOf(source, ['Policy'], errors) === undefined) return undefined;
+  const result = policySchema.safeParse(source.value);
+  if (result.success) return result.data;
+  errors.push(...faultsOf(source, 'Policy', result.error));
+  return undefined;
+}
+
+function faultsOf(source: SourceDocument, kind: Kind, { issues }: z.ZodError): readonly PatchpanelError[] {
+  const misspelt = new Set(issues.flatMap((issue) => misspeltKeys(kind, issue)));
+  return issues.flatMap((issue) => {
+    // What is missing because it is misspelt is one fault, not two.
+    const missing = valueAt(source.value, pathOf(issue)) === undefined;
+    return missing && misspelt.has(dotted(pathOf(issue))) ? [] : issueErrors(source, kind, issue);
+  });
 }
 
 /** An error at a place in a document. */
@@ -52,7 +64,7 @@ export function documentError(
   });
 }
 
-function kindOf(source: SourceDocument, errors: PatchpanelError[]): Kind | undefined {
+function kindOf<K extends Kind>(source: SourceDocument, kinds: readonly K[], errors: PatchpanelError[]): K | undefined {
   const { value } = source;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     errors.push(documentError(source, 'schema/unknown-kind', [], `${typeName(value)} where an object was expected`));

@@ -103,7 +103,7 @@ export interface Wave {
 }
 
 /** Windows, one of which must be open (or, where they deny, none). */
-interface WindowRule {
+export interface WindowRule {
   /** Whose rule it is. */
   readonly from: 'repository' | 'policy';
   /** Whether a person may act against it with a reason. */
@@ -139,8 +139,24 @@ export interface Settings {
   /** No rule may have one. */
   readonly denyWindows?: readonly WindowRule[];
   readonly restart: RestartPolicy;
-  /** There where `restart` is `allowed`: when. */
-  readonly restartWindows?: readonly TimeWindow[];
+  /** There where `restart` is `allowed`: when. Each rule must have an open window. */
+  readonly restartWindows?: readonly WindowRule[];
+}
+
+/** One brake that the policy made stricter; both values are for people. */
+export interface Tightened {
+  readonly key: keyof Settings;
+  /** What the repository says; left out where it says nothing. */
+  readonly asked?: string;
+  readonly holds: string;
+}
+
+/** The policy that settings were tightened by. */
+export interface AppliedPolicy {
+  /** Where it was read: `ConfigMap infra/patchpanel-policy, policy.yaml`. */
+  readonly from: string;
+  /** In the order of the settings; empty where the repository asks for nothing that it does not get. */
+  readonly tightened: readonly Tightened[];
 }
 
 /** What holds where the repository has no Settings. */
@@ -166,7 +182,9 @@ export type SourceIdentity =
 
 export interface DesiredState {
   readonly source: SourceIdentity;
+  /** What holds: tightened where there is a policy. */
   readonly settings: Settings;
+  readonly policy?: AppliedPolicy;
   /** Sorted by namespace, then name. */
   readonly targets: readonly DesiredTarget[];
   /** By namespace, then name or selector; left out where no pod is declared. */

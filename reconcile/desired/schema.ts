@@ -16,10 +16,11 @@ import {
   networkPattern,
   objectName,
 } from './schema-fields.ts';
-import { settingsSchema } from './settings-schema.ts';
+import { policySchema, settingsSchema } from './settings-schema.ts';
 
 export const kinds = ['NetworkAttachments', 'Settings'] as const;
-export type Kind = (typeof kinds)[number];
+/** A Policy is no part of a repository. */
+export type Kind = (typeof kinds)[number] | 'Policy';
 
 /**
  * Root ports that fit on a q35 machine: 29 slots of pcie.0 are left once slot 0, the first video device and the
@@ -241,8 +242,9 @@ export const networkAttachmentsSchema = z
 
 export type NetworkAttachmentsDocument = z.output<typeof networkAttachmentsSchema>;
 
+const schemas = { NetworkAttachments: networkAttachmentsSchema, Settings: settingsSchema, Policy: policySchema };
+
 /** JSON Schema, draft 2020-12, of what people write (defaults are optional). */
 export function jsonSchemaOf(kind: Kind): z.core.JSONSchema.JSONSchema {
-  const schema = kind === 'Settings' ? settingsSchema : networkAttachmentsSchema;
-  return z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' });
+  return z.toJSONSchema(schemas[kind], { io: 'input', target: 'draft-2020-12' });
 }

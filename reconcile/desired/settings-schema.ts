@@ -48,8 +48,8 @@ const mostVms = 1_000_000;
 
 /** A number of VMs or NICs, or a share of all of them. */
 function amount(least: 0 | 1) {
-  const percent = z.string().regex(least === 0 ? /^(?:100|[1-9]?[0-9])%$/ : /^(?:100|[1-9][0-9]?)%$/);
   const error = `must be a whole number from ${least}, or a share from "${least}%" to "100%"`;
+  const percent = z.string().regex(least === 0 ? /^(?:100|[1-9]?[0-9])%$/ : /^(?:100|[1-9][0-9]?)%$/, { error });
   return z.union([wholeNumber(least, mostVms), percent], { error });
 }
 
@@ -172,4 +172,25 @@ export const settingsSchema = z
   })
   .describe('Policy for applying a desired-state repository; one object, in a file at its root.');
 
+export const policySchema = z
+  .strictObject({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal('Policy'),
+    metadata: z
+      .strictObject({ name: objectName.optional().describe('Any name.'), ...metadata })
+      .optional()
+      .describe('Which object this is.'),
+    spec: z
+      .strictObject({
+        ...z.strictObject(brakes).partial().shape,
+        overridableWindows: z
+          .boolean()
+          .optional()
+          .describe('Whether --override-windows also overrides the windows of this policy. By default it does not.'),
+      })
+      .describe('Ceilings: of each brake, the stricter of this and the Settings holds.'),
+  })
+  .describe('Policy of the platform owner, which the Settings of a repository may only tighten.');
+
+export type PolicyDocument = z.output<typeof policySchema>;
 export type SettingsDocument = z.output<typeof settingsSchema>;

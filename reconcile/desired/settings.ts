@@ -1,26 +1,38 @@
-/** From what a Settings object says to what the other rooms see of it. */
-import type { Limit, Settings } from './model.ts';
-import type { SettingsDocument } from './settings-schema.ts';
+/** From what a Settings or Policy object says to what the other rooms see of it. */
+import type { Limit, Settings, WindowRule } from './model.ts';
+import type { PolicyDocument, SettingsDocument } from './settings-schema.ts';
+
+type Brakes = Omit<PolicyDocument['spec'], 'overridableWindows'>;
+type Written = Required<Brakes>;
 
 /** The settings that an object spells out; what it leaves out stays out, or has its default. */
 export function settingsOf(spec: SettingsDocument['spec']): Settings {
+  const { maxInFlight, onFailure, prune, restart } = spec;
+  return { maxInFlight, onFailure, prune, restart, ...brakesOf(spec, { from: 'repository', overridable: true }) };
+}
+
+/** The brakes that an object spells out, and no others. */
+export function brakesOf(spec: Brakes, whose: Pick<WindowRule, 'from' | 'overridable'>): Partial<Settings> {
   const { maxInFlight, maxInFlightPerNode, canary, waves, maxFailures, onFailure, prune, maxRemovals } = spec;
   const { suspend, suspendedNamespaces = [], allowWindows, denyWindows, restart, restartWindows } = spec;
   return {
-    maxInFlight,
+    ...(maxInFlight === undefined ? {} : { maxInFlight }),
     ...(maxInFlightPerNode === undefined ? {} : { maxInFlightPerNode }),
     ...(canary === undefined ? {} : { canary: limitOf(canary) }),
     ...(waves === undefined ? {} : { waves: [waves.map(waveOf)] }),
     ...(maxFailures === undefined ? {} : { maxFailures }),
-    onFailure,
-    prune,
+    ...(onFailure === undefined ? {} : { onFailure }),
+    ...(prune === undefined ? {} : { prune }),
     ...(maxRemovals === undefined ? {} : { maxRemovals: limitOf(maxRemovals) }),
     ...(suspend === true ? { suspend } : {}),
     ...(suspendedNamespaces.length === 0 ? {} : { suspendedNamespaces: [...new Set(suspendedNamespaces)].sort() }),
-    ...(allowWindows === undefined ? {} : { allowWindows: [ownRule(allowWindows)] }),
-    ...(denyWindows === undefined ? {} : { denyWindows: [ownRule(denyWindows)] }),
-    restart,
-    ...(restartWindows === undefined ? {} : { restartWindows }),
+    ...(allowWindows === undefined ? {} : { allowWindows: [{ ...whose, windows: allowWindows }] }),
+    ...(denyWindows === undefined ? {} : { denyWindows: [{ ...whose, windows: denyWindows }] }),
+    ...(restart === undefined ? {} : { restart }),
+    // Nobody restarts a VM against these.
+    ...(restartWindows === undefined
+      ? {}
+      : { restartWindows: [{ ...whose, overridable: false, windows: restartWindows }] }),
   };
 }
 
@@ -33,17 +45,11 @@ function limitOf(amount: number | string): Limit {
   return typeof amount === 'number' ? { count: amount } : { percent: Number.parseInt(amount, 10) };
 }
 
-type Document = Required<SettingsDocument['spec']>;
-
-function waveOf({ name, namespaces, vms, labels }: NonNullable<Document['waves']>[number]) {
+function waveOf({ name, namespaces, vms, labels }: NonNullable<Written['waves']>[number]) {
   return {
     name,
     ...(namespaces === undefined ? {} : { namespaces }),
     ...(vms === undefined ? {} : { vms }),
     ...(labels === undefined ? {} : { labels }),
   };
-}
-
-function ownRule(windows: NonNullable<Document['allowWindows']>) {
-  return { from: 'repository', overridable: true, windows } as const;
 }

@@ -2,7 +2,7 @@
  * The plan: a value, versioned and byte-stable. Made from equal inputs it has equal bytes; keys are in the order of
  * these declarations, lists in the order that each says.
  */
-import type { Settings, SourceIdentity } from '../desired/model.ts';
+import type { AppliedPolicy, Settings, SourceIdentity } from '../desired/model.ts';
 import type { Difference } from '../diff/model.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
@@ -256,6 +256,8 @@ export interface Plan {
   };
   /** What holds for the run: a saved plan keeps its brakes. */
   readonly settings: Settings;
+  /** The policy of the platform owner that they were tightened by, where there is one. */
+  readonly policy?: AppliedPolicy;
   /** VMs, then pods, by namespace and name; those without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
   /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */

@@ -7,7 +7,7 @@ import { PatchpanelError } from '../errors.ts';
 import { type Json, layers } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { type Plan, planVersion } from './model.ts';
-import { settings, timeWindow } from './settings-json.ts';
+import { policy, settings, timeWindow } from './settings-json.ts';
 
 const text = z.string();
 const count = z.int().min(0);
@@ -258,6 +258,7 @@ const plan = z.strictObject({
     kubevirtVersion: text.exactOptional(),
   }),
   settings,
+  policy: policy.exactOptional(),
   targets: z.array(target),
   undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
   summary: z.strictObject({

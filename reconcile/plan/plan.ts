@@ -95,6 +95,7 @@ export function makePlan(
     source: desired.source,
     cluster: { server, delivery, deliveryEvidence, ...(kubevirtVersion === undefined ? {} : { kubevirtVersion }) },
     settings,
+    ...(desired.policy === undefined ? {} : { policy: desired.policy }),
     targets: withWaves(listed, settings.waves, labelsFrom(live)),
     ...(live.undeclared === undefined || live.undeclared.length === 0
       ? {}
@@ -187,7 +188,9 @@ function heldFollows(context: VmContext, steps: readonly Step[]): readonly Block
 
 /** Both must allow a restart: the settings, and the object of the VM. */
 function windowsOf({ desired }: TargetDiff, { restart, restartWindows = [] }: Settings): readonly TimeWindow[] {
-  return restart === 'allowed' && desired.mayRestart === true ? restartWindows : [];
+  if (restart !== 'allowed' || desired.mayRestart !== true) return [];
+  // What the policy adds is looked at when the plan is carried out.
+  return restartWindows.filter(({ from }) => from === 'repository').flatMap(({ windows }) => windows);
 }
 
 /**

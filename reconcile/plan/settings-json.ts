@@ -41,5 +41,11 @@ export const settings = z.strictObject({
   allowWindows: z.array(windowRule).exactOptional(),
   denyWindows: z.array(windowRule).exactOptional(),
   restart: z.enum(['never', 'stage', 'allowed']),
-  restartWindows: z.array(timeWindow).exactOptional(),
+  restartWindows: z.array(windowRule).exactOptional(),
+});
+
+/** The policy that they were tightened by. */
+export const policy = z.strictObject({
+  from: text,
+  tightened: z.array(z.strictObject({ key: settings.keyof(), asked: text.exactOptional(), holds: text })),
 });

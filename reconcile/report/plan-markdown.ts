@@ -3,6 +3,7 @@ import { revision } from '../desired/revision.ts';
 import { isPodPlan, type Plan, type TargetPlan } from '../plan/model.ts';
 import { pasteFold } from './paste.ts';
 import { planSummary } from './plan-text.ts';
+import { policyLines } from './policy-words.ts';
 import { portCountLines, portStrip } from './port-strip.ts';
 import { makeStyle, printable } from './style.ts';
 import { describeAction, fleetNoun, runStateWords, sign, sourceName, undeclaredLines } from './words.ts';
@@ -62,7 +63,7 @@ export function planMarkdown(plan: Plan): string {
     `Revision \`${revision(plan.source)}\` of ${cell(sourceName(plan.source))}`,
     '',
   ];
-  const undeclared = undeclaredLines(plan).map((line) => `- ${cell(line)}`);
+  const undeclared = [...policyLines(plan.policy), ...undeclaredLines(plan)].map((line) => `- ${cell(line)}`);
   const table = [`| ${plan.summary.pods === undefined ? 'VM' : 'target'} | state | changes |`, '|---|---|---|'];
   const sections: string[] = [];
   const stop = blockers(plan);

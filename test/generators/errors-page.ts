@@ -8,6 +8,7 @@ const rooms: readonly (readonly [prefix: string, title: string])[] = [
   ['source', 'Where the desired state comes from'],
   ['git', 'Git'],
   ['trust', 'Whose commits count'],
+  ['policy', 'The policy of the platform owner'],
   ['yaml', 'YAML'],
   ['schema', 'The form of the desired state'],
   ['desired', 'What the desired state says'],
