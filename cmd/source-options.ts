@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { GitAuth } from '../reconcile/desired/git-source.ts';
 import type { GithubApp } from '../reconcile/desired/github-app.ts';
 import type { DesiredSource, LoadOptions } from '../reconcile/desired/load.ts';
+import { sourceIdPattern } from '../reconcile/desired/source-mark.ts';
 import { PatchpanelError } from '../reconcile/errors.ts';
 import { wholeNumber } from './cluster-options.ts';
 import { addGithubAppOptions, type GithubAppFlags, githubApp } from './github-app-options.ts';
@@ -12,6 +13,7 @@ import { addSignatureOptions, type SignatureFlags, signatureDemands } from './si
 export interface SourceFlags extends SignatureFlags, GithubAppFlags {
   readonly ref: string;
   readonly path?: string;
+  readonly sourceId?: string;
   readonly namespace?: string;
   readonly gitUsername?: string;
   readonly gitPasswordFile?: string;
@@ -40,10 +42,22 @@ function assignment(text: string, previous: Assignments = {}): Assignments {
   return { ...previous, [name]: value };
 }
 
+function sourceId(text: string): string {
+  if (!sourceIdPattern.test(text)) {
+    throw new InvalidArgumentError('It must be letters, digits and any of . _ : / @ - without blanks.');
+  }
+  return text;
+}
+
 export function addSourceOptions(command: Command): Command {
   const fetching = command
     .option('--ref <ref>', 'branch, tag, or full or short commit of a git source', 'HEAD')
     .option('--path <folder>', 'folder of the repository that holds the desired state')
+    .option(
+      '--source-id <id>',
+      'what VMs are marked with as declared here, in place of repository, folder and ref; a folder on disk has none without it',
+      sourceId,
+    )
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('--git-token-file <file>', 'file with an access token; or PATCHPANEL_GIT_TOKEN')
     .option('--git-username <name>', 'user of basic authentication; or PATCHPANEL_GIT_USERNAME')
@@ -117,6 +131,7 @@ export function loadOptions(flags: SourceFlags, signal?: AbortSignal): LoadOptio
   return {
     signatures: signatureDemands(flags),
     defaultNamespace: flags.namespace ?? 'default',
+    ...(flags.sourceId === undefined ? {} : { sourceId: flags.sourceId }),
     jsonnet: {
       extStr: flags.extStr ?? {},
       extCode: flags.extCode ?? {},

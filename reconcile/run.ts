@@ -14,6 +14,7 @@ import { settingsOfNow, tightenedKeys, underPolicy } from './desired/tighten.ts'
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import type { TargetDiff } from './diff/model.ts';
 import { diffPods } from './diff/pods.ts';
+import { pruned } from './diff/prune.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
@@ -94,7 +95,9 @@ export async function planFrom(
 ): Promise<{ readonly plan: Plan; readonly ground: PlanGround }> {
   onEvent({ type: 'observing', server: cluster.server });
   const started = performance.now();
-  const seen = await stage('observe', () => observe(cluster, wanted(desired), { domainXml }));
+  const seen = await stage('observe', async () =>
+    withPruned(desired, await observe(cluster, wanted(desired), { domainXml }), cluster, domainXml),
+  );
   const compared = await stage('diff', () => diffState(desired, seen));
   const { live, diffs } =
     domainXml === 'auto' ? await withDomains(desired, seen, compared, cluster) : { live: seen, diffs: compared };
@@ -114,6 +117,23 @@ async function stage<T>(name: string, work: () => T | Promise<T>): Promise<T> {
   }
 }
 
+/** Adds the VMs that are to be pruned, of which the first look kept no more than their names. */
+async function withPruned(
+  desired: DesiredState,
+  seen: LiveState,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+): Promise<LiveState> {
+  const gone = pruned(seen.undeclared ?? [], desired);
+  if (gone.length === 0) return seen;
+  const { vms, networks } = await observe(cluster, { targets: gone }, { domainXml });
+  return {
+    ...seen,
+    vms: new Map([...seen.vms, ...vms].sort(([a], [b]) => (a < b ? -1 : 1))),
+    networks: new Map([...networks, ...seen.networks].sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
 function podCount({ pods }: LiveState): number {
   return [...(pods?.byQuery.values() ?? [])].reduce((sum, found) => sum + found.length, 0);
 }
@@ -130,6 +150,7 @@ function wanted(desired: DesiredState): Wanted {
       ...(domain === undefined ? {} : { domain }),
     })),
     portField: desired.targets.some(({ pciePorts }) => pciePorts !== undefined),
+    everywhere: desired.settings.prune && desired.source.mark !== undefined,
   };
 }
 

@@ -51,6 +51,7 @@ export class Run {
   readonly promised: ReadonlySet<string>;
   writes = 0;
   readonly #commit: string;
+  readonly #source: Plan['source'];
 
   constructor(
     cluster: Cluster,
@@ -69,6 +70,7 @@ export class Run {
     this.onFailure = plan.settings.onFailure;
     this.promised = promisedIds(plan);
     this.#commit = revision(plan.source);
+    this.#source = plan.source;
     this.onEvent = onEvent;
     this.pace = { ...defaultPace, ...podPace, ...options.pace };
     this.deadline = performance.now() + options.runTimeoutMs;
@@ -85,7 +87,7 @@ export class Run {
 
   /** What each change leaves on its object. */
   get stamp(): Stamp {
-    return { commit: this.#commit, at: this.now };
+    return { commit: this.#commit, at: this.now, source: this.#source };
   }
 
   /** Where a target runs; undefined where that is not known, or does not matter. */

@@ -63,7 +63,10 @@ export class VmWork implements Work<Action> {
       case 'restart':
         return await requestRestart(cluster, this.#target, this.#plan.uid, action);
       default:
-        return await writeAction(cluster, this.#target, this.#plan.uid, action, this.#run.stamp);
+        return await writeAction(cluster, this.#target, this.#plan.uid, action, {
+          ...this.#run.stamp,
+          pruned: this.#plan.pruned === true,
+        });
     }
   }
 

@@ -8,7 +8,7 @@ import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { type Edit, editFor, type WrittenAction } from './patches.ts';
 import { writePortHook } from './port-hook.ts';
-import { type Stamp, stamped } from './stamp.ts';
+import { markOfAnother, type Stamp, stamped } from './stamp.ts';
 
 export interface Written {
   /** False where nothing was left to write. */
@@ -70,6 +70,10 @@ export async function patchUntilItFits(
     const object = await cluster.get(resource, target.namespace, target.name);
     if (object === undefined || (uid !== undefined && object.metadata.uid !== uid)) {
       throw new PatchpanelError('plan/stale', `${who} was deleted${object === undefined ? '' : ' and made anew'}`);
+    }
+    const other = markOfAnother(object, stamp);
+    if (other !== undefined) {
+      throw new PatchpanelError('cluster/conflict', `${who} changed meanwhile: it belongs to ${other} now`);
     }
     const edit = await editOf(object);
     if (edit.kind === 'done') return { wrote: false, object };

@@ -8,6 +8,7 @@ import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { DesiredState, SourceIdentity } from './model.ts';
 import type { SignatureDemand } from './signatures.ts';
+import { sourceMark } from './source-mark.ts';
 import type { SourceTree } from './source-tree.ts';
 import { decodeText, maxFaults, parseYaml, type SourceDocument } from './yaml-documents.ts';
 
@@ -16,6 +17,8 @@ export type DesiredSource = { readonly kind: 'folder'; readonly path: string } |
 export interface LoadOptions {
   /** Namespace of objects that name none; `default` where it is not given. */
   readonly defaultNamespace?: string;
+  /** What the objects are marked with that a run changes, in place of repository, folder and ref. */
+  readonly sourceId?: string;
   readonly limits?: Partial<Limits>;
   readonly jsonnet?: JsonnetOptions;
   /** Signatures that the commit, or its tag, must have: each demand is to be met. */
@@ -53,7 +56,9 @@ export async function loadDesired(
   if (state.targets.length === 0 && state.pods === undefined) {
     throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
   }
-  return { source: identity(), ...state, files: tree.fileCount };
+  const found = identity();
+  const mark = sourceMark(found, options, options.sourceId);
+  return { source: mark === undefined ? found : { ...found, mark }, ...state, files: tree.fileCount };
 }
 
 /** Files that are read at one time. */

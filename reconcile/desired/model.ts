@@ -23,6 +23,8 @@ export interface DesiredTarget {
   readonly mayRestart?: true;
   /** Its own object says that it is to be left alone. */
   readonly suspended?: true;
+  /** No object names it any more: it is in the plan to be pruned, and its position says nothing. */
+  readonly pruned?: true;
   readonly attachments: readonly DesiredAttachment[];
   readonly position: Position;
 }
@@ -162,7 +164,10 @@ export interface AppliedPolicy {
 /** What holds where the repository has no Settings. */
 export const defaultSettings: Settings = { maxInFlight: 4, onFailure: 'reverse', prune: false, restart: 'never' };
 
-/** Where the desired state came from. A folder is identified by a digest of the files that were read. */
+/**
+ * Where the desired state came from. A folder is identified by a digest of the files that were read. `mark` is what runs
+ * leave on the objects that they change, to know them again; a folder that was given no id has none.
+ */
 export type SourceIdentity =
   | {
       readonly kind: 'git';
@@ -172,12 +177,14 @@ export type SourceIdentity =
       /** Full commit id. */
       readonly commit: string;
       readonly path: string;
+      readonly mark?: string;
     }
   | {
       readonly kind: 'folder';
       readonly path: string;
       /** `sha256:` and the digest of names and contents. */
       readonly digest: string;
+      readonly mark?: string;
     };
 
 export interface DesiredState {

@@ -22,16 +22,20 @@ import {
   wantedViews,
 } from './layers.ts';
 import type { AttachmentDiff, AttachmentState, Difference, TargetDiff } from './model.ts';
+import { pruned, prunedTarget } from './prune.ts';
 
 /** Fields that no running VM takes: KubeVirt asks for a restart when one of them differs between VM and VMI. */
 export const restartFields: readonly string[] = ['binding', 'mac', 'model'];
 
 /**
  * Compares every declared VM with the cluster. The result is in the order of the desired state, one entry a VM,
- * whatever the order of the live lists.
+ * whatever the order of the live lists; behind them those that are to be pruned, as far as they were read.
  */
 export function diffState(desired: DesiredState, live: LiveState): readonly TargetDiff[] {
-  return desired.targets.map((target) => diffTarget(target, live.vms.get(objectKey(target.target))));
+  const gone = pruned(live.undeclared ?? [], desired).filter((vm) => live.vms.get(objectKey(vm))?.source === vm.source);
+  return [...desired.targets, ...gone.map(prunedTarget)].map((target) =>
+    diffTarget(target, live.vms.get(objectKey(target.target))),
+  );
 }
 
 /**

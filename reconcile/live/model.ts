@@ -6,6 +6,7 @@ import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
 import type { LivePods } from './pod-model.ts';
+import type { Protection } from './protection.ts';
 
 /** How a NIC of a VM or VMI is bound; `plugin` covers `binding.name`, `other` what patchpanel has no word for. */
 export type LiveBinding = 'bridge' | 'sriov' | 'masquerade' | 'plugin' | 'other';
@@ -127,6 +128,10 @@ export interface LiveVm extends ObjectName {
   readonly otherManagers: readonly OtherManager[];
   readonly held?: HeldMark;
   readonly labels?: Readonly<Record<string, string>>;
+  /** The desired state that changed it last; see desired/source-mark.ts. */
+  readonly source?: string;
+  /** Which of its NICs must not be taken away. */
+  readonly protection?: Protection;
   /** Name of the VirtualMachinePool that owns the VM. */
   readonly pool?: string;
   readonly conditions: readonly Condition[];
@@ -177,10 +182,12 @@ export interface ClusterFacts {
   readonly hotplugGate?: boolean;
 }
 
-/** A VM that the desired state does not name, with NICs that patchpanel plugged. */
+/** A VM that the desired state does not name, with a record of what patchpanel plugged. */
 export interface UndeclaredVm extends ObjectName {
-  /** In the order of the VM. */
+  /** What of the record the VM still has, in the order of the VM. */
   readonly owned: readonly string[];
+  /** The desired state that changed it last. */
+  readonly source?: string;
 }
 
 export interface LiveState {

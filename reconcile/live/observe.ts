@@ -5,11 +5,11 @@ import { isStatus } from '../kube/failures.ts';
 import { networkAttachmentDefinitions, pods, virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fields } from '../systems/json-shape.ts';
 import { annotations, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
-import { ownedAnnotation } from '../systems/patchpanel.ts';
+import { ownedAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { type ReadDomainsOptions, readDomains } from './domain.ts';
-import type { LiveNetwork, LiveState, LiveVm, LiveVmi, UndeclaredVm } from './model.ts';
+import type { LiveNetwork, LiveState, LiveVm, LiveVmi, SpecNic, UndeclaredVm } from './model.ts';
 import { readNamesakes } from './namesakes.ts';
 import { projectNetwork } from './networks.ts';
 import { specNics } from './nics.ts';
@@ -31,6 +31,8 @@ export interface Wanted {
   readonly targets: readonly ObjectName[];
   /** NADs that the desired state refers to. */
   readonly networks?: readonly ObjectName[];
+  /** VMs that are not wanted are looked for in all namespaces, where that is permitted. */
+  readonly everywhere?: boolean;
   /** A number of ports is declared for one of them: look for the field that sets it. */
   readonly portField?: boolean;
   /** Plain pods; a list is only made where there are some. */
@@ -178,9 +180,8 @@ class Reader {
       nic.mac === undefined ? [] : [[nic.mac, `${namespace}/${name}/${nic.name}`]],
     );
     if (vm !== undefined) return { vm, macs };
-    const record = new Set(readOwned(object.metadata.annotations?.[ownedAnnotation]));
-    const owned = nics.filter((nic) => nic.state !== 'absent' && record.has(nic.name)).map((nic) => nic.name);
-    if (owned.length > 0) return { macs, undeclared: { namespace, name, owned } };
+    const undeclared = undeclaredVm(object, nics);
+    if (undeclared !== undefined) return { macs, undeclared };
     return macs.length === 0 ? undefined : { macs };
   }
 
@@ -290,7 +291,8 @@ class Reader {
     project: Projection<T>,
     options: ListOptions,
   ): Promise<T[] | undefined> {
-    if (this.#namespaces.length <= manyNamespaces) return undefined;
+    const everywhere = this.#wanted.everywhere === true && resource.plural === virtualMachines.plural;
+    if (this.#namespaces.length <= manyNamespaces && !everywhere) return undefined;
     try {
       return await this.#list(resource, undefined, labelSelector, project, options);
     } catch (error) {
@@ -312,6 +314,17 @@ class Reader {
     this.#onEvent({ kind: 'listed', resource: resource.plural, ...place, count: items.length });
     return items;
   }
+}
+
+/** A VM that is being deleted takes its NICs with it. */
+function undeclaredVm({ metadata }: KubeObject, nics: readonly SpecNic[]): UndeclaredVm | undefined {
+  const { namespace = '', name, annotations: marks = {}, deletionTimestamp } = metadata;
+  const record = new Set(readOwned(marks[ownedAnnotation]));
+  if (record.size === 0 || deletionTimestamp !== undefined) return undefined;
+  // The default network is off limits, whatever stands in the record.
+  const present = nics.filter((nic) => nic.state !== 'absent' && !nic.isDefault && record.has(nic.name));
+  const source = marks[sourceAnnotation];
+  return { namespace, name, owned: present.map((nic) => nic.name), ...(source === undefined ? {} : { source }) };
 }
 
 function sorted<T>(entries: readonly (readonly [string, T])[]): ReadonlyMap<string, T> {

@@ -7,12 +7,13 @@ import { annotations, computeContainer, labels, launcherAppLabel } from '../syst
 import { readElements } from '../systems/multus-edit.ts';
 import { networksAnnotation } from '../systems/multus-networks.ts';
 import { networkStatusAnnotation, parseNetworkStatus } from '../systems/multus-status.ts';
-import { ownedAnnotation } from '../systems/patchpanel.ts';
+import { ownedAnnotation, protectAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
 import type { DomainTarget } from '../vocabulary.ts';
 import { readAgent } from './agent.ts';
 import { readControllerPresence } from './pod-controller.ts';
 import type { ControllerEvent, LivePods, LiveTargetPod, OwnedInterface } from './pod-model.ts';
 import { imageVersion } from './project.ts';
+import { readProtection } from './protection.ts';
 
 /** One pod by name, or those that match a selector; `key` is what the result calls them. */
 export interface PodWish {
@@ -151,6 +152,8 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
   const statusText = marks[networkStatusAnnotation];
   const reported = statusText === undefined || statusText === '' ? undefined : parseNetworkStatus(statusText);
   const node = text(fields(spec).nodeName);
+  const source = marks[sourceAnnotation];
+  const protection = readProtection(marks[protectAnnotation]);
   const launcher = launcherOf(object);
   const containers = items(status.containerStatuses).map(fields);
   return {
@@ -167,6 +170,8 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
     ...(reported === undefined ? {} : { status: reported.ok ? reported.entries : { problem: reported.error } }),
     owned: readOwnedInterfaces(marks[ownedAnnotation]),
     ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
+    ...(source === undefined ? {} : { source }),
+    ...(protection === undefined ? {} : { protection }),
     owners: ownersOf(object),
     mirror: marks['kubernetes.io/config.mirror'] !== undefined,
     ...(launcher === undefined ? {} : { launcher }),

@@ -3,12 +3,19 @@ import type { Cells, KubeObject } from '../kube/cluster.ts';
 import { type Fields, fields, items, present, text } from '../systems/json-shape.ts';
 import { hardwareFacts } from '../systems/kubevirt-hardware.ts';
 import { computeContainer, istioContainer, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
-import { heldAnnotation, ownedAnnotation, sharedOwnershipAnnotation } from '../systems/patchpanel.ts';
+import {
+  heldAnnotation,
+  ownedAnnotation,
+  protectAnnotation,
+  sharedOwnershipAnnotation,
+  sourceAnnotation,
+} from '../systems/patchpanel.ts';
 import { readHeld } from './held.ts';
 import { otherManagers } from './managers.ts';
 import type { Condition, DomainReading, LivePod, LiveVm, LiveVmi } from './model.ts';
 import { specNics, statusNics } from './nics.ts';
 import { networkStatusOf, networksOf } from './pod-annotations.ts';
+import { readProtection } from './protection.ts';
 
 /** The part of a {@link LiveVm} that the VirtualMachine object itself holds. */
 export type VmPart = Omit<LiveVm, 'vmi' | 'pod' | 'domain'>;
@@ -29,6 +36,8 @@ export function projectVm(object: KubeObject): VmPart {
   const namespace = metadata.namespace ?? '';
   const held = readHeld(metadata.annotations?.[heldAnnotation]);
   const pool = metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachinePool')?.name;
+  const source = metadata.annotations?.[sourceAnnotation];
+  const protection = readProtection(metadata.annotations?.[protectAnnotation]);
   return {
     namespace,
     name: metadata.name,
@@ -43,6 +52,8 @@ export function projectVm(object: KubeObject): VmPart {
     otherManagers: otherManagers(object),
     ...(held === undefined ? {} : { held }),
     ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
+    ...(source === undefined ? {} : { source }),
+    ...(protection === undefined ? {} : { protection }),
     ...(pool === undefined ? {} : { pool }),
     conditions: conditionsOf(object.status),
     hardware: hardwareFacts(template.spec, fields(template.metadata).annotations),

@@ -11,6 +11,7 @@ import { migrationBlockers, plugDelivery, unplugBlockers } from './live-ability.
 import type { Blocker, PlannedAttachment } from './model.ts';
 import { nameBlockers } from './names.ts';
 import { networkBlockers } from './networks.ts';
+import { protectedBlocker, protectedVm } from './protection.ts';
 import { blockedBy, blocker, merge, nothing, type Outcome, type Step, taking, type VmContext } from './steps.ts';
 
 /** The steps of one attachment, or what blocks them. */
@@ -102,12 +103,26 @@ function losesDefault({ vm }: VmContext, name: string): Blocker {
   );
 }
 
+/** Why a NIC stays as it is, if somebody protects it. */
+function keeps(context: VmContext, name: string, what: string): Blocker | undefined {
+  return context.vm.protection === undefined ? undefined : protectedBlocker(protectedVm(context), name, what);
+}
+
+/** Another address, network, binding or model makes it another NIC to the guest; the link is no more than a cable. */
+function keptFromPut(context: VmContext, name: string, differences: readonly Difference[]): Blocker | undefined {
+  const replaced = differences.filter(({ layer, field }) => layer === 'vm' && field !== 'state' && field !== 'present');
+  return replaced.length === 0 ? undefined : keeps(context, name, `${changes(replaced)} would replace it`);
+}
+
 // --- a VM without a running domain: its template is edited outright
 
 function stoppedOutcome(context: VmContext, diff: AttachmentDiff, traces: NicTraces): Outcome {
   const { name, state, wanted } = diff;
   if (wanted === undefined) {
-    if (state === 'surplus' || state === 'leaving') return taking({ kind: 'remove', name, staged: false });
+    if (state === 'surplus' || state === 'leaving') {
+      const kept = state === 'surplus' ? keeps(context, name, 'it would be removed from the template') : undefined;
+      return kept === undefined ? taking({ kind: 'remove', name, staged: false }) : blockedBy(kept);
+    }
     return state === 'released' ? taking({ kind: 'release', name }) : nothing;
   }
   if (!wantsWrite(diff)) return nothing;
@@ -116,7 +131,9 @@ function stoppedOutcome(context: VmContext, diff: AttachmentDiff, traces: NicTra
   const blockers = [...plugBlockers(context, wanted), ...(sriovLinkBlocker(wanted) ?? [])];
   // What is there already keeps its network: a missing one is no reason not to change the rest.
   const same = traces.vm?.network !== undefined && objectKey(traces.vm.network) === objectKey(wanted.network);
-  const counted = same ? blockers.filter(({ code }) => !code.startsWith('network-')) : blockers;
+  const counted = blockers.filter(({ code }) => !same || !code.startsWith('network-'));
+  const kept = keptFromPut(context, name, diff.differences);
+  if (kept !== undefined) counted.push(kept);
   if (counted.length > 0) return blockedBy(...counted);
   return taking({ kind: 'put', name, attachment: planned(wanted), staged: false });
 }
@@ -176,6 +193,8 @@ function sriovLinkBlocker({ name, binding, state }: DesiredAttachment): readonly
 function surplusOutcome(context: VmContext, name: string, traces: NicTraces): Outcome {
   const nic = traces.vm;
   if (nic === undefined) return nothing;
+  const kept = keeps(context, name, 'it would be unplugged');
+  if (kept !== undefined) return blockedBy(kept);
   if (nic.binding === 'sriov') {
     return needsRestart(context, name, 'an SR-IOV NIC is not unplugged from a running VM', {
       kind: 'remove',
@@ -206,7 +225,9 @@ function leavingOutcome(
   traces: NicTraces,
 ): Outcome {
   if (traces.vm === undefined && traces.vmi !== undefined && traces.vmi.state !== 'absent') {
-    return restartPending(context, name, 'it was removed from the template, which unplugs nothing');
+    const what = 'it was removed from the template, which unplugs nothing';
+    const kept = context.restartWindows.length === 0 ? undefined : keeps(context, name, 'a restart would take it away');
+    return kept === undefined ? restartPending(context, name, what) : blockedBy(kept);
   }
   const nic: SpecNic | undefined = traces.vm ?? traces.vmi;
   const blockers = nic === undefined ? [] : unplugBlockers(context, nic, traces);
@@ -282,6 +303,8 @@ function changeOutcome(
   const fixed = inVm.filter((field) => restartFields.includes(field));
   if (fixed.length > 0) {
     const blockers = plugBlockers(context, wanted).filter(({ code }) => code === 'mac-invalid');
+    const kept = keptFromPut(context, name, differences);
+    if (kept !== undefined) blockers.push(kept);
     // Only these fields: the network is live, and a swap is never written together with anything else.
     const live = merge(outcomes).steps;
     const attachment = {
@@ -312,6 +335,8 @@ function swapOutcome(
 ): Outcome {
   const { name } = wanted;
   const blockers = [...networkBlockers(context, name, wanted.network, 'plug')];
+  const kept = keeps(context, name, `it would leave ${objectKey(from)}`);
+  if (kept !== undefined) blockers.push(kept);
   // A NIC that never reached its pod is plugged into the new network at once, with no migration.
   const pending = !traces.inMultus && !traces.inDomain;
   if (!pending) blockers.push(...migrationBlockers(context, name));

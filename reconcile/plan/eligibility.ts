@@ -1,7 +1,11 @@
 /** Whether a VM may be written at all, and whether now. */
+import type { SourceIdentity } from '../desired/model.ts';
+import { isOfAnother } from '../desired/source-mark.ts';
 import { activeVmi } from '../diff/layers.ts';
 import type { LiveVm } from '../live/model.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
+import { sourceAnnotation } from '../systems/patchpanel.ts';
+import type { ObjectName } from '../vocabulary.ts';
 import { heldBlocker } from './held.ts';
 import type { Blocker, RunState } from './model.ts';
 import { sharedOwnership } from './shared-ownership.ts';
@@ -38,12 +42,27 @@ export function vmBlockers(context: VmContext): readonly Blocker[] {
       ),
     );
   }
+  if (isOfAnother(vm.source, context.source)) found.push(otherSource('vm', vm, context.source));
   if (vm.otherManagers.length > 0 && !vm.sharedOwnershipAcknowledged) found.push(sharedOwnership(context));
   const held = heldBlocker(context);
   if (held !== undefined) found.push(held);
   const momentary = notNow(context);
   if (momentary !== undefined) found.push(momentary);
   return found;
+}
+
+/** Two repositories that declare one VM would take turns on it. */
+export function otherSource(
+  kind: 'vm' | 'pod',
+  { namespace, name, source }: ObjectName & { readonly source?: string },
+  { mark = '' }: SourceIdentity,
+): Blocker {
+  return blocker(
+    'other-source',
+    undefined,
+    `${name} is declared by another repository: ${source ?? ''} changed it last, and this is ${mark}`,
+    `Remove it from one of the two. If it moved here, or the repository did, hand it over with kubectl -n ${namespace} annotate ${kind} ${name} ${sourceAnnotation}='${mark}' --overwrite and run again.`,
+  );
 }
 
 function notNow({ vm, runState }: VmContext): Blocker | undefined {

@@ -5,6 +5,7 @@
 import deepDiff from 'deep-diff';
 import { activeVmi, runningVmi } from '../diff/layers.ts';
 import type { LiveState, LiveVm, LiveVmi, SpecNic, StatusNic } from '../live/model.ts';
+import type { Protection } from '../live/protection.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
 import type { PortFacts } from '../systems/kubevirt-ports.ts';
 import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
@@ -166,7 +167,13 @@ function vmFields(vm: LiveVm): Json {
     otherManagers: vm.otherManagers.map(({ tool }) => tool).sort(),
     sharedOwnershipAcknowledged: vm.sharedOwnershipAcknowledged,
     ...(vm.held === undefined ? {} : { held: { input: vm.held.input ?? null, instance: vm.held.instance ?? null } }),
+    ...(vm.source === undefined ? {} : { source: vm.source }),
+    ...(vm.protection === undefined ? {} : { protection: protectionField(vm.protection) }),
   };
+}
+
+function protectionField(protection: Protection): Json {
+  return protection.kind === 'some' ? protection.names : protection.kind;
 }
 
 function vmiFields(vm: LiveVm): Json {

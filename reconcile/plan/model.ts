@@ -4,6 +4,7 @@
  */
 import type { AppliedPolicy, Settings, SourceIdentity } from '../desired/model.ts';
 import type { Difference } from '../diff/model.ts';
+import type { LeftWhy } from '../diff/prune.ts';
 import type { Position } from '../errors.ts';
 import type { Delivery, UndeclaredVm } from '../live/model.ts';
 import type { Binding, Json, LinkState, ObjectName } from '../vocabulary.ts';
@@ -152,7 +153,11 @@ export type BlockerCode =
   | 'agent-unread'
   | 'agent-dropped'
   | 'restart-refused'
-  | 'held';
+  | 'held'
+  | 'other-source'
+  | 'renamed'
+  | 'protected'
+  | 'removal-limit';
 
 /** Something the reader should know that stops nothing. */
 export interface Note {
@@ -204,7 +209,8 @@ export interface PlanWave {
 
 interface TargetPlanBase {
   readonly uid?: string;
-  readonly position: Position;
+  /** Where it is declared; left out where it no longer is. */
+  readonly position?: Position;
   readonly runState: RunState;
   readonly differences: readonly Difference[];
   readonly blockers: readonly Blocker[];
@@ -223,6 +229,8 @@ interface TargetPlanBase {
 export interface VmPlan extends TargetPlanBase {
   readonly target: { readonly kind: 'VirtualMachine' } & ObjectName;
   readonly actions: readonly Action[];
+  /** No object names the VM any more: what patchpanel owns on it goes, and then the record. */
+  readonly pruned?: true;
   readonly portCount?: PlanPortCount;
   /** All attachments that are declared, in that order: what a run proves at its end. Plans of old lack it. */
   readonly declared?: readonly PlannedAttachment[];
@@ -245,6 +253,17 @@ export function isPodPlan(target: TargetPlan): target is PodPlan {
   return target.target.kind === 'Pod';
 }
 
+export interface PlanUndeclared extends UndeclaredVm {
+  readonly why: LeftWhy;
+}
+
+/** NICs that the plan takes away, or would, were there no limit. */
+export interface PlanRemovals {
+  readonly planned: number;
+  /** NICs that patchpanel owns on all VMs and pods that the plan looked at. */
+  readonly owned: number;
+}
+
 export interface Plan {
   readonly version: typeof planVersion;
   readonly source: SourceIdentity;
@@ -260,8 +279,10 @@ export interface Plan {
   readonly policy?: AppliedPolicy;
   /** VMs, then pods, by namespace and name; those without differences, actions, blockers or notes are only counted. */
   readonly targets: readonly TargetPlan[];
-  /** VMs without an object in the repository that have NICs which patchpanel plugged; left out where there are none. */
-  readonly undeclared?: readonly UndeclaredVm[];
+  /** Left out where there are none. */
+  readonly removals?: PlanRemovals;
+  /** VMs without an object in the repository that keep NICs which patchpanel plugged; left out where there are none. */
+  readonly undeclared?: readonly PlanUndeclared[];
   readonly summary: {
     readonly vms: number;
     /** Only where pods are declared. */

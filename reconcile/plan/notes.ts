@@ -1,9 +1,11 @@
 /** What the reader of a plan should know, though it stops nothing. */
+import { isOfAnother } from '../desired/source-mark.ts';
 import { activeVmi, podInterfacesOf, runningVmi } from '../diff/layers.ts';
 import type { LiveVm } from '../live/model.ts';
 import { conditionTypes, isOrdinalPodInterfaceName, podInterfaceName } from '../systems/kubevirt-names.ts';
 import { objectKey } from '../vocabulary.ts';
 import type { Note } from './model.ts';
+import { protectedVm, protectionNotes } from './protection.ts';
 import type { VmContext } from './steps.ts';
 
 /** Notes on the VM as it is, sorted by what they are about. */
@@ -12,6 +14,9 @@ export function vmNotes(context: VmContext, forecastUsed: boolean): readonly Not
     ...missingNetworks(context),
     ...unmanagedNics(context),
     ...foundNics(context),
+    ...declaredElsewhere(context),
+    ...protectionNotes(protectedVm(context)),
+    ...prunedVm(context),
     ...restartRequired(context.vm),
     ...staleElements(context.vm),
     ...unreadableAnnotations(context.vm),
@@ -58,6 +63,23 @@ function foundNics({ diff, vm }: VmContext): readonly Note[] {
   if (names.length === 0) return [];
   const message = `there before patchpanel, so not unplugged when removed from the repository: ${names.join(', ')}`;
   return [{ code: notOwnedNote, message }];
+}
+
+/** Two repositories that say the same of a VM have no quarrel yet. */
+function declaredElsewhere({ vm, source }: VmContext): readonly Note[] {
+  if (vm.source === undefined) return [];
+  if (isOfAnother(vm.source, source)) {
+    return [{ code: 'other-source', message: `${vm.name} is declared by another repository too: ${vm.source}` }];
+  }
+  return [];
+}
+
+/** Why NICs go that no line of the repository speaks of. */
+function prunedVm({ diff, vm }: VmContext): readonly Note[] {
+  if (diff.desired.pruned !== true) return [];
+  return [
+    { code: 'pruned', message: `${vm.name} has no object in the repository any more: what patchpanel plugged goes` },
+  ];
 }
 
 function restartRequired(vm: LiveVm): readonly Note[] {

@@ -46,7 +46,8 @@ test('keys are in the order of the format, whoever built the plan', () => {
   const text = planToJson(samplePlan());
   const other = reversed(samplePlan()) as Plan;
   assert.equal(planToJson(other), text);
-  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'source', 'cluster', 'settings', 'targets', 'summary']);
+  const keys = ['version', 'source', 'cluster', 'settings', 'targets', 'removals', 'summary'];
+  assert.deepEqual(Object.keys(JSON.parse(text)), keys);
   const [first] = JSON.parse(text).targets[0].actions;
   assert.deepEqual(Object.keys(first), ['id', 'after', 'kind', 'attachments', 'delivery']);
   assert.ok(text.endsWith('}\n'));
@@ -55,7 +56,7 @@ test('keys are in the order of the format, whoever built the plan', () => {
 
 test('what was written is read', () => {
   assert.deepEqual(parsePlan(planToJson(samplePlan())), samplePlan());
-  const undeclared = [{ namespace: 'prod', name: 'old', owned: ['blue'] }];
+  const undeclared = [{ namespace: 'prod', name: 'old', owned: ['blue'], why: 'prune-off' as const }];
   const made = makePlan(diffState(wanted, live), wanted, { ...live, undeclared });
   assert.deepEqual(made.undeclared, undeclared);
   assert.deepEqual(parsePlan(planToJson(made)), made);

@@ -18,8 +18,15 @@ const linkState = z.enum(['up', 'down']);
 const json: z.ZodType<Json> = z.json();
 
 const source = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('git'), url: text, ref: text, commit: text, path: text }),
-  z.strictObject({ kind: z.literal('folder'), path: text, digest: text }),
+  z.strictObject({
+    kind: z.literal('git'),
+    url: text,
+    ref: text,
+    commit: text,
+    path: text,
+    mark: text.exactOptional(),
+  }),
+  z.strictObject({ kind: z.literal('folder'), path: text, digest: text, mark: text.exactOptional() }),
 ]);
 
 const attachment = z.strictObject({
@@ -160,6 +167,10 @@ export const blockerCodes = [
   'agent-dropped',
   'restart-refused',
   'held',
+  'other-source',
+  'renamed',
+  'protected',
+  'removal-limit',
 ] as const;
 
 const position = z.strictObject({ file: text, line: count, column: count });
@@ -204,7 +215,8 @@ const wave = z.strictObject({ index: count, name: text }).exactOptional();
 const vmTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
   uid: text.exactOptional(),
-  position,
+  position: position.exactOptional(),
+  pruned: z.literal(true).exactOptional(),
   runState,
   differences,
   actions: z.array(action),
@@ -230,7 +242,7 @@ const vmTarget = z.strictObject({
 const podTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('Pod'), ...objectName }),
   uid: text.exactOptional(),
-  position,
+  position: position.exactOptional(),
   runState,
   differences,
   actions: z.array(podAction),
@@ -260,7 +272,17 @@ const plan = z.strictObject({
   settings,
   policy: policy.exactOptional(),
   targets: z.array(target),
-  undeclared: z.array(z.strictObject({ ...objectName, owned: z.array(text) })).exactOptional(),
+  removals: z.strictObject({ planned: count, owned: count }).exactOptional(),
+  undeclared: z
+    .array(
+      z.strictObject({
+        ...objectName,
+        owned: z.array(text),
+        source: text.exactOptional(),
+        why: z.enum(['prune-off', 'no-id', 'no-mark', 'other-rendering']),
+      }),
+    )
+    .exactOptional(),
   summary: z.strictObject({
     vms: count,
     pods: count.exactOptional(),

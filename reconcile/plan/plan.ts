@@ -1,6 +1,7 @@
 /** Differences to ordered actions, and what blocks them. Pure: equal inputs give an equal plan. */
 import type { DesiredState, DesiredTarget, RestartPolicy, Settings } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
+import { pruneVerdict } from '../diff/prune.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
 import type { TimeWindow } from '../windows/windows.ts';
@@ -8,15 +9,16 @@ import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
 import { heldBlocker, inputDigest } from './held.ts';
-import { type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './macs.ts';
+import { type MacHolders, type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './macs.ts';
 import {
   type Action,
   type Blocker,
   isPodPlan,
   type Note,
   type Plan,
-  type PlanAction,
   type PlanPortCount,
+  type PlanRemovals,
+  type PlanUndeclared,
   type PodPlan,
   planVersion,
   type TargetPlan,
@@ -27,8 +29,11 @@ import { orderActions, type SetPorts } from './order.ts';
 import { planPods } from './pod-plans.ts';
 import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
+import { exceeds, ownedNics, removalBlockers, removedBy, targetKeyOf } from './removals.ts';
+import { renamesOf, whereabouts } from './renames.ts';
 import { type Restart, restartOf, wantsRestart } from './restart.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
+import { summaryOf } from './summary.ts';
 import { type Labels, withWaves } from './waves.ts';
 
 /** What a run may lay down over the settings of the repository. */
@@ -70,17 +75,18 @@ export function makePlan(
     ...(options.restart === undefined ? {} : { restart: options.restart }),
     ...(options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight }),
   };
-  const drafts = diffs.map((diff) => draftOf(diff, live, settings)).sort(byKey);
   const holders = macHolders(live);
-  const ruling = ruleOnMacs(
-    drafts.map(({ key, steps }) => ({ vm: key, steps })),
-    withPods(holders, live),
-  );
-  const targets = linkActions(
-    drafts.map((draft) => finish(draft, ruling)),
-    ruling,
-  );
-  const pods = planPods(desired, live);
+  const renames = renamesOf(diffs, live);
+  const within = (forbidden: Forbidden): Planned => planTargets(diffs, { desired, live, settings, holders, forbidden });
+  const unlimited = within(renames);
+  const removals = removalsOf(unlimited, diffs, live);
+  const { maxRemovals } = settings;
+  const { targets, pods } =
+    maxRemovals !== undefined && exceeds(removals, maxRemovals)
+      ? within(
+          new Map([...renames, ...removalBlockers([...unlimited.targets, ...unlimited.pods], removals, maxRemovals)]),
+        )
+      : unlimited;
   const listed: readonly TargetPlan[] = [
     ...targets.filter(isWorthListing).map(({ draft, ...target }) => ({
       ...target,
@@ -97,22 +103,64 @@ export function makePlan(
     settings,
     ...(desired.policy === undefined ? {} : { policy: desired.policy }),
     targets: withWaves(listed, settings.waves, labelsFrom(live)),
-    ...(live.undeclared === undefined || live.undeclared.length === 0
-      ? {}
-      : { undeclared: live.undeclared.map(({ namespace, name, owned }) => ({ namespace, name, owned })) }),
+    ...(removals.planned === 0 ? {} : { removals }),
+    ...leftAlone(desired, live),
     summary: summaryOf(targets, desired.pods === undefined ? undefined : pods),
   };
 }
 
-function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
+/** What VMs and pods as a whole are kept from, by `targetKeyOf`. */
+type Forbidden = ReadonlyMap<string, readonly Blocker[]>;
+
+interface Planned {
+  readonly targets: readonly Finished[];
+  readonly pods: readonly PodPlan[];
+}
+
+interface Surroundings {
+  readonly desired: DesiredState;
+  readonly live: LiveState;
+  readonly settings: Settings;
+  readonly holders: MacHolders;
+  readonly forbidden: Forbidden;
+}
+
+function planTargets(diffs: readonly TargetDiff[], around: Surroundings): Planned {
+  const { desired, live, holders, forbidden } = around;
+  const drafts = diffs.map((diff) => draftOf(diff, around)).sort(byKey);
+  const ruling = ruleOnMacs(
+    drafts.map(({ key, steps }) => ({ vm: key, steps })),
+    withPods(holders, live),
+  );
+  const targets = linkActions(
+    drafts.map((draft) => finish(draft, ruling)),
+    ruling,
+  );
+  return { targets, pods: planPods(desired, live, forbidden) };
+}
+
+function removalsOf({ targets, pods }: Planned, diffs: readonly TargetDiff[], live: LiveState): PlanRemovals {
+  const planned = [...targets, ...pods].reduce((sum, { actions }) => sum + removedBy(actions).length, 0);
+  return { planned, owned: ownedNics(diffs, live) };
+}
+
+/** VMs without an object that the plan does not touch; those of other repositories are none of its business. */
+function leftAlone(desired: DesiredState, live: LiveState): Pick<Plan, 'undeclared'> {
+  const left = (live.undeclared ?? []).flatMap(({ namespace, name, owned, source }): PlanUndeclared[] => {
+    const why = pruneVerdict({ ...(source === undefined ? {} : { source }) }, desired);
+    if (why === 'prune' || why === 'another' || owned.length === 0) return [];
+    return [{ namespace, name, owned, ...(source === undefined ? {} : { source }), why }];
+  });
+  return left.length === 0 ? {} : { undeclared: left };
+}
+
+function draftOf(diff: TargetDiff, { desired, live, settings, forbidden }: Surroundings): Draft {
   const { target } = diff.desired;
   const key = objectKey(target);
   const vm = diff.live;
   if (vm === undefined) {
-    const namesakes = live.namesakes?.get(key) ?? [];
-    const there = namesakes.length === 0 ? '' : `; there is ${namesakes.map(objectKey).join(', ')}`;
-    const message = `the cluster has no VirtualMachine ${key}${there}`;
-    const what = namesakes.length === 0 ? 'name' : 'namespace';
+    const message = `the cluster has no VirtualMachine ${key}${whereabouts(diff, live)}`;
+    const what = live.namesakes?.has(key) === true ? 'namespace' : 'name';
     const remedy = `Create the VM, or correct the ${what} in the repository, or remove the object.`;
     const blockers = [blocker('vm-not-found', undefined, message, remedy)];
     return { diff, key, steps: [], wantedSteps: [], restarts: false, blockers, notes: [] };
@@ -126,6 +174,7 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
     runState,
     cluster,
     networks,
+    source: desired.source,
     restart,
     restartWindows: windowsOf(diff, settings),
   };
@@ -138,7 +187,9 @@ function draftOf(diff: TargetDiff, live: LiveState, settings: Settings): Draft {
     count?.write !== undefined ||
     outcome.steps.some((step) => !isFree(step, outcome.steps)) ||
     diff.attachments.some(wantsWrite);
-  const onVm = writes ? vmBlockers(context) : heldFollows(context, outcome.steps);
+  const onVm = writes
+    ? [...vmBlockers(context), ...(forbidden.get(targetKeyOf(target)) ?? [])]
+    : heldFollows(context, outcome.steps);
   const eligible = onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps));
   const shortage = portShortage(context, eligible);
   // Where the VM as a whole is blocked, its number of ports is not touched either, and the blocker speaks for it.
@@ -225,7 +276,9 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
   return {
     target: { kind: target.kind, namespace: target.namespace, name: target.name },
     ...(context === undefined ? {} : { uid: context.vm.uid }),
-    position: { file: position.file, line: position.line, column: position.column },
+    ...(diff.desired.pruned === true
+      ? { pruned: true }
+      : { position: { file: position.file, line: position.line, column: position.column } }),
     runState: runStateOf(context?.vm),
     differences: diff.attachments.flatMap(({ differences }) => differences),
     actions: struck ? actions : (ports?.actions ?? actions),
@@ -324,34 +377,6 @@ function isWorthListing({
     notes.some(({ code }) => code !== notOwnedNote)
   );
 }
-
-function summaryOf(vms: readonly Finished[], pods: readonly PodPlan[] | undefined): Plan['summary'] {
-  const targets = [...vms, ...(pods ?? [])];
-  const ofVms = vms.flatMap(({ actions }) => actions);
-  const ofPods = (pods ?? []).flatMap(({ actions }) => actions);
-  const count = (kind: 'plug' | 'unplug') =>
-    ofVms.reduce((sum, action) => sum + (action.kind === kind ? action.attachments.length : 0), 0);
-  const unplugged = ofPods.reduce(
-    (sum, action) => sum + (action.kind === 'pod-unplug' ? action.elements.length : 0),
-    0,
-  );
-  return {
-    vms: vms.length,
-    ...(pods === undefined ? {} : { pods: pods.length }),
-    unchanged: targets.filter(({ actions, blockers }) => actions.length === 0 && blockers.length === 0).length,
-    changed: targets.filter(({ actions }) => actions.length > 0).length,
-    blocked: targets.filter(({ blockers }) => blockers.length > 0).length,
-    plugs: count('plug') + ofPods.filter(({ kind }) => kind === 'pod-plug').length,
-    unplugs: count('unplug') + unplugged,
-    others: [...ofVms, ...ofPods].filter(({ kind }) => !partOfAnother.has(kind)).length,
-  };
-}
-
-/** Plugs and unplugs, counted apart, and what belongs to one: the record that follows, the domain behind the pod. */
-const partOfAnother: ReadonlySet<PlanAction['kind']> = new Set([
-  ...(['plug', 'unplug', 'release'] as const),
-  ...(['pod-plug', 'pod-unplug', 'pod-release', 'domain-attach', 'domain-detach'] as const),
-]);
 
 function byKey(a: Draft, b: Draft): number {
   const one = a.diff.desired.target;

@@ -3,9 +3,11 @@ import { editNetworks } from '../systems/multus-edit.ts';
 import { networksAnnotation } from '../systems/multus-networks.ts';
 import type { Note } from './model.ts';
 import { type PodDraft, unmanagedInterfaces } from './pods.ts';
+import { protectedPod, protectionNotes } from './protection.ts';
 
 export function podNotes(draft: PodDraft): readonly Note[] {
-  return [...unmanaged(draft), ...lostAtRecreation(draft)];
+  const { pod, attachments } = draft.diff;
+  return [...unmanaged(draft), ...lostAtRecreation(draft), ...protectionNotes(protectedPod(pod, attachments))];
 }
 
 function unmanaged({ diff }: PodDraft): readonly Note[] {

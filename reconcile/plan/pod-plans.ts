@@ -1,30 +1,42 @@
 /** Plans of pods: each on its own first, then the addresses that move between them. */
 import type { DesiredState } from '../desired/model.ts';
 import { podQueryKey } from '../desired/model.ts';
+import { isOfAnother } from '../desired/source-mark.ts';
 import { type AbsentPods, diffPods, elementsOf, type PodDiff } from '../diff/pods.ts';
 import type { LiveState } from '../live/model.ts';
+import type { LiveTargetPod } from '../live/pod-model.ts';
 import { normaliseMac } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
+import { otherSource } from './eligibility.ts';
 import type { Blocker, Note, PodPlan } from './model.ts';
 import { podRunState } from './pod-eligibility.ts';
 import { readPodFields } from './pod-fingerprint.ts';
 import type { PodAction } from './pod-model.ts';
 import { editedNetworks, podNotes } from './pod-notes.ts';
 import { draftPod, type PodDraft, plannedElement, unmanagedInterfaces } from './pods.ts';
+import { targetKeyOf } from './removals.ts';
 import { blocker } from './steps.ts';
 
 /** All that Kubernetes stores of annotations with one object. */
 const mostAnnotationBytes = 256 * 1024;
 
 /** The plan of every declared pod, by namespace and name. */
-export function planPods(desired: DesiredState, live: LiveState): readonly PodPlan[] {
+export function planPods(
+  desired: DesiredState,
+  live: LiveState,
+  forbidden: ReadonlyMap<string, readonly Blocker[]>,
+): readonly PodPlan[] {
   const diffs = diffPods(desired.pods ?? [], live);
   const present = diffs.filter((one) => one.pod !== undefined);
   const byPod = Map.groupBy(present, ({ pod }) => pod.uid);
   const single = [...byPod.values()].flatMap(([only, ...more]) =>
     only !== undefined && more.length === 0 ? [only] : [],
   );
-  const drafts = settleMacs(single, live);
+  const onPod = (pod: LiveTargetPod): readonly Blocker[] => [
+    ...(isOfAnother(pod.source, desired.source) ? [otherSource('pod', pod, desired.source)] : []),
+    ...(forbidden.get(targetKeyOf({ kind: 'Pod', namespace: pod.namespace, name: pod.name })) ?? []),
+  ];
+  const drafts = settleMacs(single, live, onPod);
   const plans = [
     ...diffs.flatMap((one) => (one.pod === undefined ? [absentPlan(one, live)] : [])),
     ...[...byPod.values()].flatMap((several) => (several.length > 1 ? [twicePlan(several, live)] : [])),
@@ -34,10 +46,14 @@ export function planPods(desired: DesiredState, live: LiveState): readonly PodPl
 }
 
 /** Refuses plugs whose address another NIC keeps; refusing one may keep another address in use, so until nothing changes. */
-function settleMacs(diffs: readonly PodDiff[], live: LiveState): readonly PodDraft[] {
+function settleMacs(
+  diffs: readonly PodDiff[],
+  live: LiveState,
+  onPod: (pod: LiveTargetPod) => readonly Blocker[],
+): readonly PodDraft[] {
   const refused = new Map<string, Map<string, Blocker>>();
   for (;;) {
-    const drafts = diffs.map((diff) => draftPod(diff, live, refused.get(objectKey(diff.pod))));
+    const drafts = diffs.map((diff) => draftPod(diff, live, onPod(diff.pod), refused.get(objectKey(diff.pod))));
     const going = new Set(drafts.flatMap(goingInterfaces));
     let fresh = false;
     for (const { diff, steps } of drafts) {

@@ -9,6 +9,7 @@ import { launcherBlockers, podBlockers, repairsOf } from './pod-eligibility.ts';
 import type { OwnedElement, PlannedElement, PodAction } from './pod-model.ts';
 import { elementNetworkBlockers } from './pod-networks.ts';
 import { type PodPorts, portPlanOf } from './pod-ports.ts';
+import { protectedBlocker, protectedPod } from './protection.ts';
 import { blocker } from './steps.ts';
 
 type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, Key> : never;
@@ -30,9 +31,15 @@ function isFree(step: PodStep): boolean {
 /**
  * Drafts one pod. Unplugs come before plugs and never share a write with one; one write adds one element; nothing is
  * written while another element of ours is pending, since the controller would try that too.
+ * @param forbidden what keeps the pod from any change, found by looking beyond it
  * @param refused blockers by attachment that were found by looking at other pods
  */
-export function draftPod(diff: PodDiff, live: LiveState, refused: ReadonlyMap<string, Blocker> = new Map()): PodDraft {
+export function draftPod(
+  diff: PodDiff,
+  live: LiveState,
+  forbidden: readonly Blocker[] = [],
+  refused: ReadonlyMap<string, Blocker> = new Map(),
+): PodDraft {
   const judged = diff.attachments.map((one) => judge(diff, one, live, refused.get(one.name)));
   const blockers = judged.flatMap((one) => one.blockers);
   const steps = orderOf(diff, judged);
@@ -42,6 +49,7 @@ export function draftPod(diff: PodDiff, live: LiveState, refused: ReadonlyMap<st
     inAnnotation || judged.some(({ blocked, attachment }) => blocked && attachment.state !== 'converged');
   const onPod = [
     ...(wantsChange || hangs(diff) ? podBlockers(diff, live) : writes ? launcherBlockers(diff, live) : []),
+    ...(writes ? forbidden : []),
     ...judged.flatMap((one) => one.onPod),
     ...(writes ? agentBlockers(diff, steps) : []),
     ...(inAnnotation ? droppedDomain(diff, steps) : []),
@@ -133,6 +141,7 @@ function judge(diff: PodDiff, attachment: PodAttachmentDiff, live: LiveState, re
     ...(state === 'foreign' && wanted !== undefined ? [foreign(diff, wanted)] : []),
     ...into,
     ...from,
+    ...(isOut && state !== 'ghost' && state !== 'leaving' ? (protectedElement(diff, name) ?? []) : []),
     ...(refusal === undefined ? [] : [refusal]),
   ];
   const blocked = found.length > 0;
@@ -146,6 +155,11 @@ function judge(diff: PodDiff, attachment: PodAttachmentDiff, live: LiveState, re
     blockers: stuck ? [] : found,
     onPod: stuck ? from.map(({ attachment: _one, ...rest }) => rest) : [],
   };
+}
+
+function protectedElement({ pod, attachments }: PodDiff, name: string): readonly Blocker[] | undefined {
+  const found = protectedBlocker(protectedPod(pod, attachments), name, 'it would be taken out of the pod');
+  return found === undefined ? undefined : [found];
 }
 
 function plugBlockers(diff: PodDiff, wanted: DesiredElement, live: LiveState): readonly Blocker[] {

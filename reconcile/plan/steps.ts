@@ -1,5 +1,5 @@
 /** What planning works with before steps are put in order: one step of one attachment, and why one can't be taken. */
-import type { RestartPolicy } from '../desired/model.ts';
+import type { RestartPolicy, SourceIdentity } from '../desired/model.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { ClusterFacts, Delivery, LiveNetwork, LiveVm } from '../live/model.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
@@ -50,6 +50,7 @@ export interface VmContext {
   readonly runState: RunState;
   readonly cluster: ClusterFacts;
   readonly networks: ReadonlyMap<string, LiveNetwork>;
+  readonly source: SourceIdentity;
   readonly restart: RestartPolicy;
   /** When this VM may be restarted; empty unless the settings and its own object allow it. */
   readonly restartWindows: readonly TimeWindow[];

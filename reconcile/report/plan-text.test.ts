@@ -42,7 +42,12 @@ test('a blocker of an attachment tells where that is declared', () => {
 });
 
 test('VMs that the repository no longer names are told of, and a fleet of them is counted', () => {
-  const vms = Array.from({ length: 12 }, (_, index) => ({ namespace: 'prod', name: `old-${index}`, owned: ['blue'] }));
+  const vms = Array.from({ length: 12 }, (_, index) => ({
+    namespace: 'prod',
+    name: `old-${index}`,
+    owned: ['blue'],
+    why: 'prune-off' as const,
+  }));
   const plan = { ...samplePlan([]), undeclared: vms };
   const line = 'prod/old-9 has no object in the repository; what patchpanel plugged there stays: blue';
   assert.ok(planText(plan, plain).includes(`note: ${line}\nnote: 2 more VMs without an object have such NICs\n`));

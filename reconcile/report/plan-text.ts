@@ -46,7 +46,8 @@ function actionLine(action: PlanAction, target: TargetPlan, names: ReadonlyMap<s
 
 function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string[] {
   const { namespace, name } = target.target;
-  const place = style.dim(printable(`${target.position.file}:${target.position.line}`));
+  const { position: at } = target;
+  const place = style.dim(at === undefined ? 'no longer declared' : printable(`${at.file}:${at.line}`));
   const kind = isPodPlan(target) ? 'pod ' : '';
   const lines = [`${kind}${style.bold(`${namespace}/${name}`)}  ${runStateWords[target.runState]}  ${place}`];
   for (const blocker of target.blockers) {

@@ -1,7 +1,8 @@
 /** How actions, sources and VMs are put into words, the same in every output. */
 import type { SourceIdentity } from '../desired/model.ts';
-import type { Plan, PlanAction, PlannedAttachment, RunState } from '../plan/model.ts';
+import type { Plan, PlanAction, PlannedAttachment, PlanUndeclared, RunState } from '../plan/model.ts';
 import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
+import { sourceAnnotation } from '../systems/patchpanel.ts';
 import type { ObjectName } from '../vocabulary.ts';
 import { windowWords } from '../windows/windows.ts';
 import { describePodAction } from './pod-words.ts';
@@ -119,15 +120,33 @@ export const runStateWords: Readonly<Record<RunState, string>> = {
 const undeclaredShown = 10;
 
 /** VMs that the repository no longer names, a line each. */
-export function undeclaredLines({ undeclared = [] }: Pick<Plan, 'undeclared'>): readonly string[] {
-  const lines = undeclared.slice(0, undeclaredShown).map(({ namespace, name, owned }) => {
+export function undeclaredLines({ undeclared = [], source }: Pick<Plan, 'undeclared' | 'source'>): readonly string[] {
+  const lines = undeclared.slice(0, undeclaredShown).map((vm) => {
+    const { namespace, name, owned } = vm;
     const more = owned.length > undeclaredShown ? `, and ${owned.length - undeclaredShown} more` : '';
-    return `${namespace}/${name} has no object in the repository; what patchpanel plugged there stays: ${owned.slice(0, undeclaredShown).join(', ')}${more}`;
+    return `${namespace}/${name} has no object in the repository; what patchpanel plugged there stays: ${owned.slice(0, undeclaredShown).join(', ')}${more}${whyLeft(vm, source.mark)}`;
   });
   const more = undeclared.length - undeclaredShown;
   return more > 0
     ? [...lines, `${count(more, 'more VM')} without an object ${more === 1 ? 'has' : 'have'} such NICs`]
     : lines;
+}
+
+/** Why it is not pruned, and what would change that; nothing where pruning is off. */
+function whyLeft({ namespace, name, source = '', why }: PlanUndeclared, mark = ''): string {
+  const take = `kubectl -n ${namespace} annotate vm ${name} ${sourceAnnotation}='${mark}' --overwrite`;
+  switch (why) {
+    case 'prune-off':
+      return '';
+    case 'no-id':
+      return `. A folder prunes nothing: nothing tells whose VM it is (${source === '' ? 'it bears no mark' : `its mark is ${source}`}). Plan the URL of the repository, or give --source-id`;
+    case 'no-mark':
+      return `. It is not pruned, as it bears no mark of a repository; if it was declared here: ${take}`;
+    case 'other-rendering':
+      return `. It is not pruned, as it was applied from ${source}, and this is ${mark}; if that is the same: ${take}`;
+    default:
+      return why satisfies never;
+  }
 }
 
 /** `2 VMs`, `1 pod`, `2 VMs and 1 pod`: what there is of either. */

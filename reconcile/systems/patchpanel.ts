@@ -3,6 +3,12 @@
 /** On a VM: JSON list, sorted, of the attachments that patchpanel plugged and may therefore unplug. */
 export const ownedAnnotation = 'patchpanel.dev/owned-attachments';
 
+/** On a VM or pod that was changed: the desired state that declares it, see desired/source-mark.ts. */
+export const sourceAnnotation = 'patchpanel.dev/source';
+
+/** On a VM or pod: `true`, or a list of attachments with commas, which must not be taken away. */
+export const protectAnnotation = 'patchpanel.dev/protect';
+
 /** On a VM, value `acknowledged`: its owner knows that another tool writes the same lists. */
 export const sharedOwnershipAnnotation = 'patchpanel.dev/shared-ownership';
 

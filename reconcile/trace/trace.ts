@@ -50,6 +50,7 @@ export function makeTrace(findings: Findings): Trace {
     runState: runStateOf(vm),
     cluster: live.cluster,
     networks: live.networks,
+    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
     restart: 'never',
     restartWindows: [],
   };

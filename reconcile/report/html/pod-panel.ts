@@ -48,7 +48,7 @@ export function plannedPodPanel(plan: PodPlan, networks: NetworkIndex): Panel {
     name: printable(plan.target.name),
     run: runStateWords[plan.runState],
     is: facetsOf(plan, cables),
-    at: printable(`${plan.position.file}:${plan.position.line}`),
+    ...(plan.position === undefined ? {} : { at: printable(`${plan.position.file}:${plan.position.line}`) }),
     cables,
     ...wordsOf(plan),
   };
