@@ -72,7 +72,8 @@ export const errorTable = {
     exit: badInput,
     retryable: false,
     when: 'The desired state holds no object at all; an empty render is never acted on.',
-    remedy: 'Check --path and that the files were committed.',
+    remedy:
+      'Nothing is unplugged for it. Check --path and that the files were committed. To let go of the last VM, declare it with attachments: [] and apply.',
   },
   'source/too-large': {
     exit: badInput,
