@@ -35,7 +35,8 @@ test('a ref is a branch, a tag of either kind, or a commit in full or in short',
     } as const;
     const state = await loadDesired(source);
     assert.equal(names(state), vms, ref);
-    assert.deepEqual(state.source, { kind: 'git', url: source.url, ref: ref ?? 'HEAD', commit, path: 'prod' });
+    const mark = `${server.url}/fleet//prod?ref=${ref ?? 'HEAD'}`;
+    assert.deepEqual(state.source, { kind: 'git', url: source.url, ref: ref ?? 'HEAD', commit, path: 'prod', mark });
     assert.equal(state.targets[0]?.position.file, 'prod/vms/a.yaml');
   }
 });

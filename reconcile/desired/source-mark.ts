@@ -40,7 +40,7 @@ export function sourceMark(
 /** The repository and the folder in it, however its URL is spelled; undefined for a folder on disk. */
 function repositoryOf(source: SourceIdentity): string | undefined {
   if (source.kind === 'folder') return undefined;
-  const url = source.url.replace(/\/+$/, '').replace(/\.git$/, '');
+  const url = source.url.replace(/\/+$/, '').replace(/\/?\.git$/, '');
   const path = source.path.replace(/^(?:\.?\/)+|\/+$/g, '');
   return path === '' || path === '.' ? url : `${url}//${encodeURI(path)}`;
 }
