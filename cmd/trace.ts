@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { exitCodes } from '../reconcile/errors.ts';
 import { traceJson, traceText } from '../reconcile/report/trace-text.ts';
-import { load, trace, tracePod } from '../reconcile/run.ts';
+import { load } from '../reconcile/run.ts';
+import { trace, tracePod } from '../reconcile/run-trace.ts';
 import { addClusterOptions, type ClusterFlags, objectName, openCluster } from './cluster-options.ts';
 import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import { addPolicy, optionsUnderPolicy, type PolicyFlags } from './policy-options.ts';

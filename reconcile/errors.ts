@@ -106,6 +106,19 @@ export const errorTable = {
     when: 'The branch, tag or commit is not in the repository.',
     remedy: 'Check --ref; a short commit needs at least 7 digits and must be on an advertised branch or tag.',
   },
+  'git/no-repository': {
+    exit: badInput,
+    retryable: false,
+    when: 'A commit to compare with was named, and the folder lies in no git repository.',
+    remedy: 'Run it in a clone, or give the URL of the repository as the source.',
+  },
+  'git/incomplete': {
+    exit: badInput,
+    retryable: false,
+    when: 'The clone lacks the commit to compare with, or files of it: it is shallow, as CI makes them, or partial.',
+    remedy:
+      'Fetch what is missing: `git fetch --unshallow` or `git fetch --depth=1 origin COMMIT`; `fetch-depth: 0` in GitHub Actions, `GIT_DEPTH: 0` in GitLab CI.',
+  },
   'git/unreachable': {
     exit: error,
     retryable: true,

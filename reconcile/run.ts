@@ -3,42 +3,42 @@ import { type AdoptedVm, adoptedState, adoptVms } from './adopt/adopt.ts';
 import { type Taking, takingsOf } from './adopt/take.ts';
 import { type ApplyOptions, applyPlan, hasWork } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
+import { unrendered } from './change/base.ts';
+import { causesOf } from './change/causes.ts';
+import { compareDeclared } from './change/declared-change.ts';
+import { type Base, type Change, changeVersion } from './change/model.ts';
+import type { CheckoutSource } from './desired/git-checkout.ts';
 import { type GitSource, headOf } from './desired/git-source.ts';
 import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
-import { type DesiredSource, type LoadOptions, loadDesired } from './desired/load.ts';
-import { type DesiredState, defaultSettings, podQueryKey } from './desired/model.ts';
+import { type LoadOptions, type LoadSource, loadDesired } from './desired/load.ts';
+import { type DesiredState, defaultSettings } from './desired/model.ts';
 import type { Policy } from './desired/policy.ts';
 import { revision } from './desired/revision.ts';
 import { settingsOfNow, tightenedKeys, underPolicy } from './desired/tighten.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
 import type { TargetDiff } from './diff/model.ts';
-import { diffPods } from './diff/pods.ts';
 import { pruned } from './diff/prune.ts';
 import { PatchpanelError, PatchpanelErrors } from './errors.ts';
 import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
-import { specNics } from './live/nics.ts';
-import { type DomainXmlPolicy, observe, type Wanted } from './live/observe.ts';
+import { narrowed } from './live/narrow.ts';
+import { type DomainXmlPolicy, observe } from './live/observe.ts';
 import { readPolicy } from './live/policy.ts';
 import { selectVms, type VmSelection } from './live/select.ts';
-import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs, type StaleTarget } from './plan/fingerprint.ts';
+import { allWanted, wantedBy } from './live/wanted.ts';
+import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs } from './plan/fingerprint.ts';
 import { isPodPlan, type Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import type { PlanGround } from './report/html/plan-picture.ts';
+import { movedWords } from './report/moved-words.ts';
 import { shortRevision } from './report/words.ts';
 import { type Guarded, type GuardedSteps, guarded } from './runs/guarded.ts';
 import type { LockOptions } from './runs/lock.ts';
 import { isFresh, type RunFacts, type RunRecord } from './runs/record.ts';
 import { readRecord } from './runs/record-store.ts';
-import { fields } from './systems/json-shape.ts';
-import { readEvidence, readPodEvidence, readVm } from './trace/evidence.ts';
-import type { Trace } from './trace/model.ts';
-import { makePodTrace, podSubjectOf } from './trace/pod-trace.ts';
-import { subjectOf } from './trace/subject.ts';
-import { makeTrace } from './trace/trace.ts';
-import { type Json, type ObjectName, objectKey } from './vocabulary.ts';
+import { type ObjectName, objectKey } from './vocabulary.ts';
 
 export interface LoadUnderPolicy extends LoadOptions {
   /** Of the platform owner; the settings of the repository are tightened by it. */
@@ -46,13 +46,10 @@ export interface LoadUnderPolicy extends LoadOptions {
 }
 
 /** Renders and checks the desired state; no cluster is involved. */
-export async function load(
-  source: DesiredSource,
-  options: LoadUnderPolicy,
-  onEvent: OnRunEvent,
-): Promise<DesiredState> {
+export async function load(source: LoadSource, options: LoadUnderPolicy, onEvent: OnRunEvent): Promise<DesiredState> {
   // A URL may hold a password, which no log may show.
-  const shown = source.kind === 'git' ? `${parseGitUrl(source.url).url} at ${source.ref}` : source.path;
+  const place = source.kind === 'git' ? parseGitUrl(source.url).url : source.path;
+  const shown = source.kind === 'folder' ? place : `${place} at ${source.ref}`;
   onEvent({ type: 'rendering', source: shown });
   const desired = await stage('render', () =>
     loadDesired(source, options, (event) => {
@@ -92,19 +89,91 @@ export async function planFrom(
   cluster: Cluster,
   domainXml: DomainXmlPolicy,
   onEvent: OnRunEvent,
-): Promise<{ readonly plan: Plan; readonly ground: PlanGround }> {
+): Promise<GroundedPlan> {
+  const [made] = await planEach([desired], cluster, domainXml, onEvent);
+  if (made === undefined) throw new Error('one state has one plan');
+  return made;
+}
+
+/** The state that a change starts from; undefined with the reason where it can't be rendered. */
+export interface LoadedBase {
+  readonly base: Base;
+  readonly state?: DesiredState;
+}
+
+/**
+ * Renders what a change is held against. Faults in it stop nothing: the change may be what mends them.
+ * @throws PatchpanelError git/*, where the commit can't be had
+ */
+export async function loadBase(
+  source: GitSource | CheckoutSource,
+  options: LoadUnderPolicy,
+  onEvent: OnRunEvent,
+): Promise<LoadedBase> {
+  try {
+    const state = await load(source, options, onEvent);
+    return { base: { kind: 'rendered', source: state.source }, state };
+  } catch (error) {
+    return { base: unrendered(source.ref ?? 'HEAD', error) };
+  }
+}
+
+/** What a change declares, as the two commits alone tell it. */
+export function declaredChange(head: DesiredState, { base, state }: LoadedBase): Change {
+  return { version: changeVersion, source: head.source, base, declared: compareDeclared(head, state) };
+}
+
+/**
+ * Plans both commits against one reading of the cluster, and tells what the change causes from what was due before. The
+ * plan of the head is the one that {@link plan} makes.
+ */
+export async function planChange(
+  head: DesiredState,
+  from: LoadedBase,
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<{ readonly change: Change; readonly ground: PlanGround }> {
+  // A base that is another branch is still of the repository that the VMs belong to.
+  const states = from.state === undefined ? [head] : [head, { ...from.state, source: head.source }];
+  const [made, before] = await planEach(states, cluster, domainXml, onEvent);
+  if (made === undefined) throw new Error('the head has a plan');
+  return { change: { ...declaredChange(head, from), cluster: causesOf(made.plan, before?.plan) }, ground: made.ground };
+}
+
+interface GroundedPlan {
+  readonly plan: Plan;
+  readonly ground: PlanGround;
+}
+
+/** A plan of each state, all from one reading of the cluster, and each as if it had been the only one. */
+async function planEach(
+  states: readonly DesiredState[],
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+  onEvent: OnRunEvent,
+): Promise<readonly GroundedPlan[]> {
   onEvent({ type: 'observing', server: cluster.server });
   const started = performance.now();
-  const seen = await stage('observe', async () =>
-    withPruned(desired, await observe(cluster, wanted(desired), { domainXml }), cluster, domainXml),
+  const { seen, views } = await stage('observe', async () => {
+    const all = await observe(cluster, allWanted(states.map(wantedBy)), { domainXml });
+    const each = states.map(async (desired) => {
+      const view = states.length === 1 ? all : narrowed(all, wantedBy(desired));
+      return { desired, live: await withPruned(desired, view, all, cluster, domainXml) };
+    });
+    return { seen: all, views: await Promise.all(each) };
+  });
+  const compared = await stage('diff', () => views.map(({ desired, live }) => diffState(desired, live)));
+  const readings = await readingsDue(compared.flat(), cluster, domainXml);
+  const pods = states.every((desired) => desired.pods === undefined) ? {} : { pods: podCount(seen) };
+  const count = new Set(views.flatMap(({ live }) => [...live.vms.keys()])).size;
+  onEvent({ type: 'observed', vms: count, ...pods, milliseconds: performance.now() - started });
+  return await Promise.all(
+    views.map(async ({ desired, live: view }, index) => {
+      const { live, diffs } = await withDomains(desired, view, compared[index] ?? [], readings);
+      return { plan: await stage('plan', () => makePlan(diffs, desired, live)), ground: { desired, live, diffs } };
+    }),
   );
-  const compared = await stage('diff', () => diffState(desired, seen));
-  const { live, diffs } =
-    domainXml === 'auto' ? await withDomains(desired, seen, compared, cluster) : { live: seen, diffs: compared };
-  const pods = desired.pods === undefined ? {} : { pods: podCount(live) };
-  onEvent({ type: 'observed', vms: live.vms.size, ...pods, milliseconds: performance.now() - started });
-  const made = await stage('plan', () => makePlan(diffs, desired, live));
-  return { plan: made, ground: { desired, live, diffs } };
 }
 
 /** Marks how long a stage takes in the timeline of the process (User Timing), where profiles and the benchmark find it. */
@@ -117,19 +186,24 @@ async function stage<T>(name: string, work: () => T | Promise<T>): Promise<T> {
   }
 }
 
-/** Adds the VMs that are to be pruned, of which the first look kept no more than their names. */
+/** Adds the VMs that are to be pruned, of which the first look kept no more than their names, unless another state has them. */
 async function withPruned(
   desired: DesiredState,
   seen: LiveState,
+  all: LiveState,
   cluster: Cluster,
   domainXml: DomainXmlPolicy,
 ): Promise<LiveState> {
   const gone = pruned(seen.undeclared ?? [], desired);
   if (gone.length === 0) return seen;
-  const { vms, networks } = await observe(cluster, { targets: gone }, { domainXml });
+  const known = gone.flatMap((vm) => all.vms.get(objectKey(vm)) ?? []);
+  const targets = gone.filter((vm) => !all.vms.has(objectKey(vm)));
+  const none: Pick<LiveState, 'vms' | 'networks'> = { vms: new Map(), networks: new Map() };
+  const { vms, networks } = targets.length === 0 ? none : await observe(cluster, { targets }, { domainXml });
+  const kept = known.map((vm): [string, LiveVm] => [objectKey(vm), vm]);
   return {
     ...seen,
-    vms: new Map([...seen.vms, ...vms].sort(([a], [b]) => (a < b ? -1 : 1))),
+    vms: new Map([...seen.vms, ...kept, ...vms].sort(([a], [b]) => (a < b ? -1 : 1))),
     networks: new Map([...networks, ...seen.networks].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 }
@@ -138,32 +212,30 @@ function podCount({ pods }: LiveState): number {
   return [...(pods?.byQuery.values() ?? [])].reduce((sum, found) => sum + found.length, 0);
 }
 
-function wanted(desired: DesiredState): Wanted {
-  return {
-    targets: desired.targets.map(({ target }) => target),
-    networks: [...desired.targets, ...(desired.pods ?? [])].flatMap(({ attachments }) =>
-      attachments.map(({ network }) => network),
-    ),
-    pods: (desired.pods ?? []).map(({ query, domain }) => ({
-      key: podQueryKey(query),
-      ...query,
-      ...(domain === undefined ? {} : { domain }),
-    })),
-    portField: desired.targets.some(({ pciePorts }) => pciePorts !== undefined),
-    everywhere: desired.settings.prune && desired.source.mark !== undefined,
-  };
+/** Reads the domains that plans depend on: ports change only at a start, and NICs only where there is a difference. */
+async function readingsDue(
+  compared: readonly TargetDiff[],
+  cluster: Cluster,
+  domainXml: DomainXmlPolicy,
+): Promise<ReadonlyMap<string, DomainReading>> {
+  if (domainXml !== 'auto') return new Map();
+  const due = compared.filter(needsDomainXml).flatMap((diff) => diff.live ?? []);
+  return await readDomains(cluster, [...new Map(due.map((vm) => [objectKey(vm), vm])).values()]);
 }
 
-/** Adds the domains that the plan depends on: ports change only at a start, and NICs only where there is a difference. */
+/** Of those domains the ones that this state depends on. */
 async function withDomains(
   desired: DesiredState,
   seen: LiveState,
   compared: readonly TargetDiff[],
-  cluster: Cluster,
+  readings: ReadonlyMap<string, DomainReading>,
 ): Promise<{ readonly live: LiveState; readonly diffs: readonly TargetDiff[] }> {
-  const vms = compared.filter(needsDomainXml).flatMap((diff) => diff.live ?? []);
-  if (vms.length === 0) return { live: seen, diffs: compared };
-  const live = withReadings(seen, await readDomains(cluster, vms));
+  const due = new Set(
+    compared.filter(needsDomainXml).flatMap(({ live }) => (live === undefined ? [] : objectKey(live))),
+  );
+  const own = new Map([...readings].filter(([key]) => due.has(key)));
+  if (own.size === 0) return { live: seen, diffs: compared };
+  const live = withReadings(seen, own);
   return { live, diffs: await stage('diff', () => diffState(desired, live)) };
 }
 
@@ -200,27 +272,6 @@ async function refuseStale(saved: Plan, cluster: Cluster): Promise<void> {
       new PatchpanelError('plan/stale', `${objectKey(target)} is not as the plan found it: ${movedWords(moved)}`),
   );
   if (first !== undefined) throw others.length === 0 ? first : new PatchpanelErrors([first, ...others]);
-}
-
-/** What moved, the parts that people know first, and not more than a reader takes in. */
-function movedWords(moved: StaleTarget['moved']): string {
-  const parts = ['vm', 'vmi', 'networks', 'cluster', 'pod', 'macs', 'hardware', 'domain'];
-  const rank = ({ field }: { readonly field: string }): number => parts.indexOf(field.split('.')[0] ?? '');
-  const words = moved.toSorted((a, b) => rank(a) - rank(b)).map(movedWord);
-  const shown = words.slice(0, 3).join('; ');
-  return words.length > 3 ? `${shown}; and ${words.length - 3} more` : shown;
-}
-
-/** Objects come and go as a whole; their content would only hide that. */
-function movedWord({ field, was, is }: StaleTarget['moved'][number]): string {
-  if (was === null) return `${field} is new${valueWords(is)}`;
-  return is === null
-    ? `${field} is gone${valueWords(was)}`
-    : `${field} was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`;
-}
-
-function valueWords(value: Json): string {
-  return typeof value === 'object' ? '' : ` (${JSON.stringify(value)})`;
 }
 
 /** The networks that a plan depends on: those that it plugs into, and those that it leaves. */
@@ -301,8 +352,8 @@ export async function adopt(
   const adopted = adoptVms(seen);
   const desired = adoptedState(adopted, defaultSettings);
   const compared = diffState(desired, seen);
-  const { live, diffs } =
-    domainXml === 'auto' ? await withDomains(desired, seen, compared, cluster) : { live: seen, diffs: compared };
+  const readings = await readingsDue(compared, cluster, domainXml);
+  const { live, diffs } = await withDomains(desired, seen, compared, readings);
   const { targets: planned } = makePlan(diffs, desired, live);
   return {
     adopted,
@@ -326,96 +377,4 @@ export async function freshRecord(
   const [head, record] = await Promise.all([headOf(source, defaultLimits, signal), readRecord(cluster, place)]);
   if (head === undefined || record === undefined) return undefined;
   return isFresh(record, facts, head, new Date(), recheckAfterMs) ? record : undefined;
-}
-
-/**
- * Looks at one VM in every layer, and at what the cluster says of it. Reads only.
- * @param desired what the VM is held against; its own template where it is undefined
- * @throws PatchpanelError `cluster/not-found` where there is no such VM
- */
-export async function trace(
-  target: ObjectName,
-  desired: DesiredState | undefined,
-  cluster: Cluster,
-  domainXml: DomainXmlPolicy,
-  onEvent: OnRunEvent,
-): Promise<Trace> {
-  onEvent({ type: 'observing', server: cluster.server });
-  const started = performance.now();
-  const object = await readVm(cluster, target);
-  if (object === undefined) throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${objectKey(target)}`);
-  const declared = desired?.targets.find((each) => objectKey(each.target) === objectKey(target));
-  const own = specNics(fields(fields(object.spec).template).spec, target.namespace);
-  const networks = [...own, ...(declared?.attachments ?? [])].flatMap(({ network }) => network ?? []);
-  const portField = declared?.pciePorts !== undefined;
-  const [seen, evidence] = await Promise.all([
-    observe(cluster, { targets: [target], networks, portField }, { domainXml: 'never' }),
-    readEvidence(cluster, target, object),
-  ]);
-  const vm = seen.vms.get(objectKey(target));
-  if (vm === undefined) throw new PatchpanelError('cluster/not-found', `no VirtualMachine ${objectKey(target)}`);
-  const read =
-    domainXml === 'never' ? vm : { ...vm, domain: (await readDomains(cluster, [vm])).get(objectKey(vm)) ?? vm.domain };
-  const subject = subjectOf(read, declared, desired !== undefined);
-  const live = { ...seen, vms: new Map([[objectKey(target), subject.live]]) };
-  const state: DesiredState = {
-    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? defaultSettings,
-    targets: [subject.desired],
-    files: 0,
-  };
-  const [diff] = diffState(state, live);
-  if (diff === undefined) throw new Error('the subject of a trace has a difference of its own');
-  const [planned] = makePlan([diff], state, live).targets;
-  onEvent({ type: 'observed', vms: 1, milliseconds: performance.now() - started });
-  return makeTrace({ subject, diff, plan: planned, live, evidence, desired, declared });
-}
-
-/**
- * The same for a plain pod, which is held against its annotation where no desired state names or selects it.
- * @throws PatchpanelError `cluster/not-found` where there is no such pod
- */
-export async function tracePod(
-  target: ObjectName,
-  desired: DesiredState | undefined,
-  cluster: Cluster,
-  domainXml: DomainXmlPolicy,
-  onEvent: OnRunEvent,
-): Promise<Trace> {
-  onEvent({ type: 'observing', server: cluster.server });
-  const started = performance.now();
-  const evidence = await readPodEvidence(cluster, target);
-  const key = objectKey(target);
-  const candidates = (desired?.pods ?? []).filter(({ query }) => query.namespace === target.namespace);
-  const networks = candidates.flatMap(({ attachments }) => attachments.map(({ network }) => network));
-  const wishes = candidates.map(({ query, domain }) => ({
-    key: podQueryKey(query),
-    ...query,
-    ...(domain === undefined ? {} : { domain }),
-  }));
-  const byName = wishes.some((wish) => wish.key === key) ? [] : [{ key, ...target }];
-  const seen = await observe(cluster, { targets: [], networks, pods: [...wishes, ...byName] }, { domainXml });
-  const found = seen.pods?.byQuery.get(key)?.[0];
-  if (evidence === undefined || found === undefined) throw new PatchpanelError('cluster/not-found', `no pod ${key}`);
-  const declared = candidates.find(({ query }) =>
-    'name' in query
-      ? query.name === target.name
-      : seen.pods?.byQuery.get(podQueryKey(query))?.some(({ uid }) => uid === found.uid),
-  );
-  const reading = declared === undefined ? undefined : seen.pods?.byQuery.get(podQueryKey(declared.query));
-  const pod = reading?.find(({ uid }) => uid === found.uid) ?? found;
-  const subject = podSubjectOf(pod, declared, desired !== undefined);
-  const live = seen.pods === undefined ? seen : { ...seen, pods: { ...seen.pods, byQuery: new Map([[key, [pod]]]) } };
-  const state: DesiredState = {
-    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? defaultSettings,
-    targets: [],
-    pods: [subject.desired],
-    files: 0,
-  };
-  const [diff] = diffPods([subject.desired], live);
-  if (diff?.pod === undefined) throw new Error('the subject of a trace has a difference of its own');
-  const planned = makePlan([], state, live).targets.find(isPodPlan);
-  onEvent({ type: 'observed', vms: 0, pods: 1, milliseconds: performance.now() - started });
-  return makePodTrace({ subject, diff, plan: planned, live, evidence, desired, declared: declared !== undefined });
 }

@@ -49,10 +49,14 @@ test('a mistake is exit 3, said in one line, with what was meant', async () => {
     [['plna'], /unknown command 'plna' \(cli\/usage\)\n {2}Did you mean plan\? See `patchpanel --help`\./],
     [['plan', '--kubconfig', 'x'], /Did you mean --kubeconfig\? See `patchpanel plan --help`\./],
     [['inspect', 'prots'], /Did you mean ports\? See `patchpanel inspect --help`\./],
-    [['plan', '-o', 'xml'], /Allowed choices are text, json, markdown, html\./],
+    [['plan', '-o', 'xml'], /Allowed choices are text, json, markdown, html, junit, sarif\./],
     [['apply', '--max-in-flight', '0'], /It must be a whole number, 1 or more\./],
     [['plan', '-V', 'NOT_SET'], /There is no environment variable NOT_SET\./],
     [['plan', 'a', 'b'], /too many arguments/],
+    [['plan', '--no-cluster'], /--no-cluster compares two commits, and needs --base for the other/],
+    [['plan', '--base', 'main', '--server-dry-run'], /--server-dry-run does not go with --base/],
+    [['plan', '--write', 'xml=x'], /It must be FORMAT=FILE/],
+    [['plan', '--marker', 'a --> b'], /It must be letters, digits/],
     [['inspect', 'networks'], /required option '--namespace <name>' not specified/],
     [['sandbox'], /required option '--kubeconfig <file>' not specified/],
     [['sandbox', '--kubeconfig', '/tmp/x', '--fault', 'nope=1'], /The faults are no-plug, /],
@@ -137,7 +141,7 @@ test('bash completes verbs, options and their values', async () => {
   assert.deepEqual(completions(script, '--'), ['--version', '--help']);
   assert.deepEqual(completions(script, 'inspect', 'n'), ['networks']);
   assert.deepEqual(completions(script, 'plan', '--ku'), ['--kubeconfig']);
-  assert.deepEqual(completions(script, 'plan', '--output', ''), ['text', 'json', 'markdown', 'html']);
+  assert.deepEqual(completions(script, 'plan', '--output', ''), ['text', 'json', 'markdown', 'html', 'junit', 'sarif']);
   assert.deepEqual(completions(script, 'plan', '-o', 'm'), ['markdown']);
   assert.deepEqual(completions(script, 'plan', '--context', 'plan', '--domain-xml', ''), ['auto', 'always', 'never']);
   assert.deepEqual(completions(script, 'inspect', 'networks', '--parser', 'mul'), ['multus']);

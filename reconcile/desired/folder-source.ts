@@ -12,6 +12,13 @@ import { fileTooLarge, SourceTree, type TreeEntry, type TreeReader } from './sou
  * @throws PatchpanelError source/not-found
  */
 export async function openFolder(path: string, limits: Limits): Promise<SourceTree> {
+  const folder = await realFolder(path);
+  const root = (await checkoutAround(folder)) ?? folder;
+  return new SourceTree(folderReader(root), relative(root, folder).split(sep).join('/'), limits);
+}
+
+/** @throws PatchpanelError source/not-found */
+export async function realFolder(path: string): Promise<string> {
   let folder: string;
   try {
     folder = await realpath(path);
@@ -24,12 +31,11 @@ export async function openFolder(path: string, limits: Limits): Promise<SourceTr
       remedy: `Give the folder that holds it: ${dirname(path)}`,
     });
   }
-  const root = (await checkoutAround(folder)) ?? folder;
-  return new SourceTree(folderReader(root), relative(root, folder).split(sep).join('/'), limits);
+  return folder;
 }
 
 /** The nearest directory upwards that has a `.git`, unless a hidden directory lies between, which could not be read. */
-async function checkoutAround(folder: string): Promise<string | undefined> {
+export async function checkoutAround(folder: string): Promise<string | undefined> {
   for (let directory = folder; ; directory = dirname(directory)) {
     const found = await lstat(join(directory, '.git')).then(
       () => true,

@@ -5,12 +5,13 @@ import { PatchpanelError } from '../errors.ts';
 import { GitHttp, type ProxyVariables } from './git-http.ts';
 import { memoryFs } from './git-memory-fs.ts';
 import { inspectPack } from './git-pack.ts';
+import { treeReader } from './git-tree.ts';
 import { type GitAuth, type GitUrl, isLoopback, parseGitUrl } from './git-url.ts';
 import { type AppConnection, GithubApp } from './github-app.ts';
 import type { Limits } from './limits.ts';
 import type { SourceIdentity } from './model.ts';
 import { type FetchedRef, type RawObject, type SignatureDemand, verifySignatures } from './signatures.ts';
-import { fileTooLarge, normalizeSourcePath, SourceTree, type TreeEntry, type TreeReader } from './source-tree.ts';
+import { normalizeSourcePath, SourceTree, type TreeReader } from './source-tree.ts';
 
 export type { GitAuth } from './git-url.ts';
 
@@ -249,41 +250,17 @@ class CommitStore {
   }
 
   reader(commit: RawObject): TreeReader {
-    const trees = new Map([['', treeOf(commit)]]);
-    const blobs = new Map<string, string>();
-    return {
-      readDirectory: async (path) => {
-        const oid = trees.get(path);
-        if (oid === undefined) throw new PatchpanelError('internal', `${path} was not listed before it was read`);
+    return treeReader(treeOf(commit), {
+      tree: async (oid) => {
         await this.#raw(oid, 'tree');
         const common = { fs: this.#fs, cache: this.#cache, gitdir };
         const { tree } = await git.readTree({ ...common, oid }).catch((error: unknown) => {
           throw explained(error);
         });
-        return tree.map(({ mode, path: name, oid: child }): TreeEntry => {
-          const below = path === '' ? name : `${path}/${name}`;
-          switch (mode) {
-            case '040000':
-              trees.set(below, child);
-              return { name, kind: 'directory' };
-            case '120000':
-              return { name, kind: 'link' };
-            case '160000':
-              return { name, kind: 'submodule' };
-            default:
-              blobs.set(below, child);
-              return { name, kind: 'file' };
-          }
-        });
+        return tree;
       },
-      readFile: async (path, maxBytes) => {
-        const oid = blobs.get(path);
-        if (oid === undefined) throw new PatchpanelError('internal', `${path} was not listed before it was read`);
-        const { content } = await this.#raw(oid, 'blob');
-        if (content.length > maxBytes) throw fileTooLarge(path, maxBytes);
-        return content;
-      },
-    };
+      blob: async (oid) => (await this.#raw(oid, 'blob')).content,
+    });
   }
 }
 

@@ -3,6 +3,8 @@ import { PatchpanelError, PatchpanelErrors } from '../errors.ts';
 import { checkDocument } from './check-document.ts';
 import { Combination } from './cross-checks.ts';
 import { openFolder } from './folder-source.ts';
+
+import { type CheckoutSource, openCheckout } from './git-checkout.ts';
 import { type GitSource, openGit } from './git-source.ts';
 import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -13,6 +15,8 @@ import type { SourceTree } from './source-tree.ts';
 import { decodeText, maxFaults, parseYaml, type SourceDocument } from './yaml-documents.ts';
 
 export type DesiredSource = { readonly kind: 'folder'; readonly path: string } | GitSource;
+/** Besides what can be applied, what a change is held against. */
+export type LoadSource = DesiredSource | CheckoutSource;
 
 export interface LoadOptions {
   /** Namespace of objects that name none; `default` where it is not given. */
@@ -39,7 +43,7 @@ export type LoadEvent =
  * @throws PatchpanelError for a single fault, PatchpanelErrors for several, sorted by file and line
  */
 export async function loadDesired(
-  source: DesiredSource,
+  source: LoadSource,
   options: LoadOptions = {},
   onEvent: (event: LoadEvent) => void = () => {},
 ): Promise<DesiredState> {
@@ -57,7 +61,8 @@ export async function loadDesired(
     throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
   }
   const found = identity();
-  const mark = sourceMark(found, options, options.sourceId);
+  // What a change is held against is never applied.
+  const mark = source.kind === 'checkout' ? undefined : sourceMark(found, options, options.sourceId);
   return { source: mark === undefined ? found : { ...found, mark }, ...state, files: tree.fileCount };
 }
 
@@ -71,7 +76,7 @@ interface OpenSource {
 }
 
 async function openSource(
-  source: DesiredSource,
+  source: LoadSource,
   limits: Limits,
   { signatures = [], signal }: LoadOptions,
   onEvent: (event: LoadEvent) => void,
@@ -84,6 +89,10 @@ async function openSource(
   if (demand !== undefined) {
     const message = `${source.path} is a folder, which has no signature; one is demanded by ${demand.by}`;
     throw new PatchpanelError('trust/unverifiable', message);
+  }
+  if (source.kind === 'checkout') {
+    const { tree, identity } = await openCheckout(source, limits);
+    return { tree, identity: () => identity };
   }
   const tree = await openFolder(source.path, limits);
   return { tree, identity: () => ({ kind: 'folder', path: source.path, digest: tree.digest() }) };
@@ -138,8 +147,9 @@ function byPlace({ position: a }: PatchpanelError, { position: b }: PatchpanelEr
   return a.line - b.line || a.column - b.column;
 }
 
-function describe(source: DesiredSource): string {
+function describe(source: LoadSource): string {
   if (source.kind === 'folder') return source.path;
+  if (source.kind === 'checkout') return `${source.path} at ${source.ref}`;
   return source.path === undefined || source.path === ''
     ? 'the repository'
     : `the path ${source.path} of the repository`;

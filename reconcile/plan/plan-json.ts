@@ -17,7 +17,7 @@ const delivery = z.enum(['in-place', 'migration']);
 const linkState = z.enum(['up', 'down']);
 const json: z.ZodType<Json> = z.json();
 
-const source = z.discriminatedUnion('kind', [
+export const sourceSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('git'),
     url: text,
@@ -173,7 +173,7 @@ export const blockerCodes = [
   'removal-limit',
 ] as const;
 
-const position = z.strictObject({ file: text, line: count, column: count });
+export const positionSchema = z.strictObject({ file: text, line: count, column: count });
 
 const runState = z.enum(['running', 'stopped', 'starting', 'stopping', 'migrating', 'paused', 'missing']);
 const differences = z.array(
@@ -183,7 +183,7 @@ const blockers = z.array(
   z.strictObject({
     code: z.enum(blockerCodes),
     attachment: text.exactOptional(),
-    position: position.exactOptional(),
+    position: positionSchema.exactOptional(),
     message: text,
     remedy: text,
     paste: text.exactOptional(),
@@ -215,7 +215,7 @@ const wave = z.strictObject({ index: count, name: text }).exactOptional();
 const vmTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('VirtualMachine'), ...objectName }),
   uid: text.exactOptional(),
-  position: position.exactOptional(),
+  position: positionSchema.exactOptional(),
   pruned: z.literal(true).exactOptional(),
   runState,
   differences,
@@ -242,7 +242,7 @@ const vmTarget = z.strictObject({
 const podTarget = z.strictObject({
   target: z.strictObject({ kind: z.literal('Pod'), ...objectName }),
   uid: text.exactOptional(),
-  position: position.exactOptional(),
+  position: positionSchema.exactOptional(),
   runState,
   differences,
   actions: z.array(podAction),
@@ -260,9 +260,10 @@ const podTarget = z.strictObject({
 /** Which of the two a target is stands in its `target.kind`; a fault is told by that one. */
 const target = z.union([vmTarget, podTarget]);
 
-const plan = z.strictObject({
+/** The format of a plan, and of what else refers to its parts. */
+export const planSchema = z.strictObject({
   version: z.literal(planVersion),
-  source,
+  source: sourceSchema,
   cluster: z.strictObject({
     server: text,
     delivery,
@@ -297,9 +298,14 @@ const plan = z.strictObject({
 
 /** The plan as JSON: two spaces of indent, keys in the order of the format, a newline at the end. */
 export function planToJson(value: Plan): string {
-  const ordered = plan.parse(value);
+  return `${JSON.stringify(orderedPlan(value), null, 2)}\n`;
+}
+
+/** The plan with its keys in the order of the format. */
+export function orderedPlan(value: Plan): z.infer<typeof planSchema> {
+  const ordered = planSchema.parse(value);
   for (const item of ordered.targets) item.read.fields = sortKeys(item.read.fields);
-  return `${JSON.stringify(ordered, null, 2)}\n`;
+  return ordered;
 }
 
 /**
@@ -321,7 +327,7 @@ export function parsePlan(content: string): Plan {
     const found = typeof version === 'string' ? `version ${version}` : 'no plan of patchpanel';
     throw new PatchpanelError('plan/format', `the file is ${found}; this patchpanel reads ${planVersion}`);
   }
-  const result = plan.safeParse(value);
+  const result = planSchema.safeParse(value);
   if (!result.success) {
     throw new PatchpanelError('plan/format', shapeFault(result.error.issues[0]));
   }

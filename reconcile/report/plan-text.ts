@@ -44,7 +44,8 @@ function actionLine(action: PlanAction, target: TargetPlan, names: ReadonlyMap<s
   return `  ${paintAction(action, style)(`${sign(action)} ${words}`)}${where}${after}`;
 }
 
-function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string[] {
+/** One target with its blockers, actions, ports and notes. */
+export function targetLines(target: TargetPlan, names: ReadonlyMap<string, string>, style: Style): string[] {
   const { namespace, name } = target.target;
   const { position: at } = target;
   const place = style.dim(at === undefined ? 'no longer declared' : printable(`${at.file}:${at.line}`));
@@ -86,15 +87,17 @@ export function planSummary(plan: Plan): string {
   return `Plan: ${parts.join(', ')}.`;
 }
 
+/** The cluster, and how a plug gets there. */
+export function planHeader({ cluster }: Plan, style: Style): string {
+  const how = `plugs ${cluster.delivery === 'in-place' ? 'in place' : 'by migration'} (${cluster.deliveryEvidence})`;
+  return style.dim(`${cluster.server}  KubeVirt ${cluster.kubevirtVersion ?? 'of unknown version'}, ${how}`);
+}
+
 /** The whole plan as text; ends with a newline. */
 export function planText(plan: Plan, style: Style): string {
-  const how =
-    plan.cluster.delivery === 'in-place'
-      ? `plugs in place (${plan.cluster.deliveryEvidence})`
-      : `plugs by migration (${plan.cluster.deliveryEvidence})`;
   const lines = [
     `${style.bold(shortRevision(plan.source))}  ${printable(sourceName(plan.source))}`,
-    style.dim(`${plan.cluster.server}  KubeVirt ${plan.cluster.kubevirtVersion ?? 'of unknown version'}, ${how}`),
+    planHeader(plan, style),
     '',
   ];
   const names = actionNames(plan);
