@@ -10,6 +10,7 @@ import type { LiveVm, LiveVmi } from '../live/model.ts';
 import { joinVm, type LauncherPod, projectPod, projectVm, projectVmi, type VmPart } from '../live/project.ts';
 import { labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { Listeners } from './listeners.ts';
 
 /** Selects launcher pods; what else runs in a namespace is none of our business. */
 const launcherSelector = `${labels.app}=${launcherAppLabel}`;
@@ -65,7 +66,7 @@ class NamespaceView {
   readonly #pods: Follower<LauncherPod>;
   /** Keys of pods by the UID of their VMI. */
   readonly #podsOf = new Map<string, Set<string>>();
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners = new Listeners();
 
   constructor(cluster: Cluster, namespace: string, signal: AbortSignal) {
     // Where one first list fails, the other two have nothing left to follow for.
@@ -80,8 +81,8 @@ class NamespaceView {
       const selection = labelSelector === undefined ? { namespace } : { namespace, labelSelector };
       return follow(cluster, resource, selection, project, handlers, until);
     };
-    this.#vms = start(virtualMachines, projectVm, { onEvent: ({ key }) => this.#tell(key) });
-    this.#vmis = start(virtualMachineInstances, projectVmi, { onEvent: ({ key }) => this.#tell(key) });
+    this.#vms = start(virtualMachines, projectVm, { onEvent: ({ key }) => this.#listeners.tell(key) });
+    this.#vmis = start(virtualMachineInstances, projectVmi, { onEvent: ({ key }) => this.#listeners.tell(key) });
     this.#pods = start(
       pods,
       projectPod,
@@ -122,14 +123,7 @@ class NamespaceView {
   }
 
   onChange(target: ObjectName, listener: () => void): () => void {
-    const key = objectKey(target);
-    const listeners = this.#listeners.get(key) ?? new Set();
-    this.#listeners.set(key, listeners);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(key);
-    };
+    return this.#listeners.add(objectKey(target), listener);
   }
 
   #podsOfVmi(uid: string): LauncherPod[] {
@@ -143,13 +137,9 @@ class NamespaceView {
     this.#podsOf.set(vmi, keys.add(key));
   }
 
-  #tell(key: string): void {
-    for (const listener of this.#listeners.get(key) ?? []) listener();
-  }
-
   /** Few VMs are listened for at a time, so their VMIs are searched rather than indexed. */
   #tellOwner(uid: string): void {
-    for (const key of this.#listeners.keys()) if (this.#vmis.items.get(key)?.uid === uid) this.#tell(key);
+    for (const key of this.#listeners.keys()) if (this.#vmis.items.get(key)?.uid === uid) this.#listeners.tell(key);
   }
 }
 

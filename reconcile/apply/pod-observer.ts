@@ -7,6 +7,7 @@ import { fields, text } from '../systems/json-shape.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { Listeners } from './listeners.ts';
 
 /** What a wait has to see of a pod. */
 export interface SeenPod extends ObjectName {
@@ -41,7 +42,7 @@ export class PodObserver {
   readonly #signal: AbortSignal;
   readonly #wanted: ReadonlySet<string>;
   readonly #followers = new Map<string, Follower<SeenPod>>();
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners = new Listeners();
 
   /** @param wanted all pods that it may be asked for; the others of their namespaces are not kept */
   constructor(cluster: Cluster, wanted: readonly ObjectName[], signal: AbortSignal) {
@@ -63,7 +64,7 @@ export class PodObserver {
         { namespace },
         (object) =>
           this.#wanted.has(objectKey({ namespace, name: object.metadata.name })) ? seePod(object) : undefined,
-        { onEvent: ({ key }) => this.#tell(key) },
+        { onEvent: ({ key }) => this.#listeners.tell(key) },
         this.#signal,
       );
       this.#followers.set(namespace, follower);
@@ -79,17 +80,6 @@ export class PodObserver {
 
   /** Calls `listener` after each change of the pod, until the returned function is called. */
   onChange(target: ObjectName, listener: () => void): () => void {
-    const key = objectKey(target);
-    const listeners = this.#listeners.get(key) ?? new Set();
-    this.#listeners.set(key, listeners);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(key);
-    };
-  }
-
-  #tell(key: string): void {
-    for (const listener of this.#listeners.get(key) ?? []) listener();
+    return this.#listeners.add(objectKey(target), listener);
   }
 }

@@ -151,3 +151,15 @@ test('names can not break out of the Markdown', () => {
   assert.ok(!text.includes('@team'));
   assert.deepEqual(text.match(/^```.*/gm), ['```mermaid', '```', '```diff', '```']);
 });
+
+test('a plan that goes in stages says so', () => {
+  const plan = samplePlan([
+    { ...samplePlug, wave: { index: 0, name: 'early' } },
+    { ...samplePlug, target: { ...samplePlug.target, name: 'db-1' }, wave: { index: 2, name: 'the rest' } },
+    { ...sampleBlocked, wave: { index: 2, name: 'the rest' } },
+  ]);
+  assert.match(planText(plan, plain), /\nIn stages: 1 of the wave "early"; then 1 of the wave "the rest"\.\n/);
+  const canary = { ...plan, settings: { ...plan.settings, canary: { count: 1 } } };
+  assert.match(planText(canary, plain), /\nIn stages: prod\/db-0 first; then 1 of the wave "the rest"\.\n/);
+  assert.doesNotMatch(planText(samplePlan([samplePlug]), plain), /In stages/);
+});

@@ -5,6 +5,7 @@ import { onlyWaits } from '../plan/restart.ts';
 import { pasteLines } from './paste.ts';
 import { policyLines } from './policy-words.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
+import { stagesLine } from './rollout-words.ts';
 import { printable, type Style } from './style.ts';
 import {
   count,
@@ -108,6 +109,8 @@ export function planText(plan: Plan, style: Style): string {
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
   const signs = plan.targets.flatMap(({ actions }) => actions.map((action) => sign(action)));
   if (signs.includes('~') || signs.includes('.')) lines.push(style.dim(changeLegend));
+  const stages = stagesLine(plan);
+  if (stages !== undefined) lines.push(printable(stages));
   lines.push(style.bold(planSummary(plan)));
   return `${lines.join('\n')}\n`;
 }
