@@ -4,14 +4,17 @@
  */
 import { PatchpanelError } from '../errors.ts';
 import type { Cluster } from '../kube/cluster.ts';
+import { pods } from '../kube/resources.ts';
 import { Container } from '../live/container.ts';
 import type { PodPlan } from '../plan/model.ts';
 import type { DomainTarget, OwnedElement, PlannedElement, PodAction } from '../plan/pod-model.ts';
-import type { Reversal } from '../plan/reversal.ts';
+import { podReversalOf } from '../plan/pod-reversal.ts';
+import type { Reversal, Taken } from '../plan/reversal.ts';
 import { type Before, stepsToUnwire, stepsToWire, type Wiring, wiringOf } from '../systems/guest-wiring.ts';
 import { nicAlias } from '../systems/kubevirt-names.ts';
 import type { Layer } from '../vocabulary.ts';
 import { attachNic, detachNic, type GuestResult, linkNic, type Patience } from './guest-nic.ts';
+import { markHeld } from './hold.ts';
 import { PodChanger } from './pod-changer.ts';
 import { type PodGoal, readPodLayers } from './pod-layers.ts';
 import type { SeenPod } from './pod-observer.ts';
@@ -25,6 +28,7 @@ export class PodWork implements Work<PodAction> {
   readonly #run: Run;
   readonly #target: PodPlan['target'];
   readonly #uid: string;
+  readonly #taken: Taken<PodAction, SeenPod>[] = [];
 
   constructor(plan: PodPlan, run: Run) {
     this.#plan = plan;
@@ -35,7 +39,7 @@ export class PodWork implements Work<PodAction> {
 
   async carryOut(action: PodAction): Promise<WorkFailure | undefined> {
     await this.#run.pods.open(this.#target.namespace);
-    this.#look();
+    this.#taken.push({ action, before: this.#look() });
     const changer = new PodChanger(this.#run, this.#target, this.#uid, action);
     switch (action.kind) {
       case 'pod-plug':
@@ -161,7 +165,10 @@ export class PodWork implements Work<PodAction> {
 
   /** Every attachment that is declared, and not held by a blocker, is in all layers; what was taken out is in none. */
   async verify(last: PodAction): Promise<Verdict> {
-    const ends = finalEnds(this.#plan);
+    return await this.#verifyEnds(last, finalEnds(this.#plan));
+  }
+
+  async #verifyEnds(last: PodAction, ends: readonly FinalEnd[]): Promise<Verdict> {
     const goals = ends.map(({ element, present }): PodGoal => ({ kind: present ? 'in' : 'out', element }));
     const changer = new PodChanger(this.#run, this.#target, this.#uid, last);
     const result = await changer.follow(goals);
@@ -183,14 +190,28 @@ export class PodWork implements Work<PodAction> {
   }
 
   reversal(): Reversal<PodAction> {
-    return { actions: [], left: [] };
+    const live = this.#run.pods.look(this.#target);
+    if (live?.uid !== this.#uid) return { actions: [], left: [] };
+    return podReversalOf(this.#taken, live, this.#run.promised);
   }
 
-  async verifyReversed(): Promise<Verdict> {
-    return { verified: [] };
+  async verifyReversed(back: readonly PodAction[], stuck: ReadonlySet<string>): Promise<Verdict> {
+    const last = back.at(-1);
+    const ends = back
+      .flatMap((action): FinalEnd[] => {
+        if (action.kind === 'pod-plug') return [{ element: action.element, present: true }];
+        return action.kind === 'pod-unplug' ? action.elements.map((element) => ({ element, present: false })) : [];
+      })
+      .filter(({ element }) => !stuck.has(element.name));
+    return last === undefined ? { verified: [] } : await this.#verifyEnds(last, ends);
   }
 
-  async hold(): Promise<void> {}
+  async hold(reason: string): Promise<void> {
+    const { cluster, stamp } = this.#run;
+    const { uid, input = '' } = this.#plan;
+    await markHeld(cluster, pods, this.#target, uid, stamp, { input, reason });
+    this.#run.writes += 1;
+  }
 
   async #domainObjection(ends: readonly FinalEnd[]): Promise<string | undefined> {
     const container = this.#container();

@@ -4,6 +4,7 @@ import type { LiveDomain } from '../systems/libvirt-domain.ts';
 import type { NetworkSelectionElement } from '../systems/multus-networks.ts';
 import type { NetworkStatus } from '../systems/multus-status.ts';
 import type { ObjectName } from '../vocabulary.ts';
+import type { HeldMark } from './model.ts';
 import type { Protection } from './protection.ts';
 
 /** An attachment as the ownership record of a pod keeps it. */
@@ -50,6 +51,7 @@ export interface LiveTargetPod extends ObjectName {
   readonly source?: string;
   /** Which of its attachments must not be taken away. */
   readonly protection?: Protection;
+  readonly held?: HeldMark;
   /** Controllers of the pod, the nearest first: ReplicaSet, then Deployment. */
   readonly owners: readonly { readonly kind: string; readonly name: string }[];
   /** A static pod of a node: its annotations can't be changed for good. */

@@ -7,9 +7,10 @@ import { annotations, computeContainer, labels, launcherAppLabel } from '../syst
 import { readElements } from '../systems/multus-edit.ts';
 import { networksAnnotation } from '../systems/multus-networks.ts';
 import { networkStatusAnnotation, parseNetworkStatus } from '../systems/multus-status.ts';
-import { ownedAnnotation, protectAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
+import { heldAnnotation, ownedAnnotation, protectAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
 import type { DomainTarget } from '../vocabulary.ts';
 import { readAgent } from './agent.ts';
+import { readHeld } from './held.ts';
 import { readControllerPresence } from './pod-controller.ts';
 import type { ControllerEvent, LivePods, LiveTargetPod, OwnedInterface } from './pod-model.ts';
 import { imageVersion } from './project.ts';
@@ -155,6 +156,7 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
   const source = marks[sourceAnnotation];
   const protection = readProtection(marks[protectAnnotation]);
   const launcher = launcherOf(object);
+  const held = readHeld(marks[heldAnnotation]);
   const containers = items(status.containerStatuses).map(fields);
   return {
     namespace,
@@ -172,6 +174,7 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
     ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
     ...(source === undefined ? {} : { source }),
     ...(protection === undefined ? {} : { protection }),
+    ...(held === undefined ? {} : { held }),
     owners: ownersOf(object),
     mirror: marks['kubernetes.io/config.mirror'] !== undefined,
     ...(launcher === undefined ? {} : { launcher }),

@@ -1,9 +1,10 @@
 /** A change that failed is not tried again until what it was made from changes: the object, a network, the instance. */
-import type { DesiredTarget } from '../desired/model.ts';
+import type { DesiredElement, DesiredPods, DesiredTarget } from '../desired/model.ts';
 import { activeVmi } from '../diff/layers.ts';
+import type { PodDiff } from '../diff/pods.ts';
 import type { HeldMark, LiveNetwork, LiveVm } from '../live/model.ts';
 import { heldAnnotation } from '../systems/patchpanel.ts';
-import { type Json, objectKey } from '../vocabulary.ts';
+import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 import { planned } from './attachments.ts';
 import { digestOf } from './canonical-json.ts';
 import type { Blocker } from './model.ts';
@@ -35,6 +36,44 @@ function networkFields(
   return { uid: found.uid, generation: found.generation ?? null, resourceName: found.resourceName ?? null };
 }
 
+/** The same of a pod. */
+export function podInputDigest(
+  { attachments, domain, repair }: DesiredPods,
+  networks: ReadonlyMap<string, LiveNetwork>,
+): string {
+  return digestOf({
+    attachments: attachments.map(elementFields),
+    domain: domain === undefined ? null : { ...domain },
+    repair,
+    networks: Object.fromEntries(
+      attachments.map(({ network }) => [objectKey(network), networkFields(network, networks)]),
+    ),
+  });
+}
+
+function elementFields({ name, network, interface: at, mac, ips, model, state }: DesiredElement): Json {
+  return {
+    name,
+    network: objectKey(network),
+    interface: at,
+    mac: mac ?? null,
+    ips: [...(ips ?? [])],
+    model: model ?? null,
+    state,
+  };
+}
+
+/** Undefined where nothing of the pod is held. A pod that is made anew has no mark. */
+export function podHeldBlocker(
+  { pod, desired }: PodDiff,
+  networks: ReadonlyMap<string, LiveNetwork>,
+): Blocker | undefined {
+  const { held } = pod;
+  if (held === undefined || (held.input !== undefined && held.input !== podInputDigest(desired, networks)))
+    return undefined;
+  return heldWords(held, pod, 'pod', 'Change its object or a network that it names, or make it anew');
+}
+
 /** The mark of the VM, where it speaks of what is declared now and of the instance that runs now. */
 function validMark(vm: LiveVm, input: string): HeldMark | undefined {
   const { held } = vm;
@@ -46,12 +85,16 @@ function validMark(vm: LiveVm, input: string): HeldMark | undefined {
 export function heldBlocker({ vm, diff, networks }: VmContext): Blocker | undefined {
   const mark = validMark(vm, inputDigest(diff.desired, networks));
   if (mark === undefined) return undefined;
+  return heldWords(mark, vm, 'vm', 'Change its object or a network that it names, or restart it');
+}
+
+function heldWords(mark: HeldMark, { namespace, name }: ObjectName, kind: 'vm' | 'pod', way: string): Blocker {
   const since = mark.at === undefined ? '' : ` since ${mark.at}`;
   const of = mark.commit === undefined ? '' : ` (commit ${mark.commit})`;
   return blocker(
     'held',
     undefined,
-    `${vm.name} is held${since}, as its change failed${of}: ${mark.reason}`,
-    `Change its object or a network that it names, or restart it; to try again as it is: kubectl -n ${vm.namespace} annotate vm ${vm.name} ${heldAnnotation}-`,
+    `${name} is held${since}, as its change failed${of}: ${mark.reason}`,
+    `${way}; to try again as it is: kubectl -n ${namespace} annotate ${kind} ${name} ${heldAnnotation}-`,
   );
 }

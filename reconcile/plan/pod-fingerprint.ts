@@ -64,6 +64,7 @@ function podFields(pod: LiveTargetPod): Json {
               .trim(),
           ),
     status: status === undefined ? null : 'problem' in status ? status : statusKeysOf(pod).toSorted(),
+    ...(pod.held === undefined ? {} : { held: pod.held.input ?? null }),
     owned: Object.fromEntries(
       pod.owned.map(({ name, network, interface: iface }) => [name, `${objectKey(network)} ${iface}`]),
     ),

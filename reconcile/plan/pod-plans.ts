@@ -8,6 +8,7 @@ import type { LiveTargetPod } from '../live/pod-model.ts';
 import { normaliseMac } from '../systems/mac.ts';
 import { objectKey } from '../vocabulary.ts';
 import { otherSource } from './eligibility.ts';
+import { podInputDigest } from './held.ts';
 import type { Blocker, Note, PodPlan } from './model.ts';
 import { podRunState } from './pod-eligibility.ts';
 import { readPodFields } from './pod-fingerprint.ts';
@@ -127,6 +128,7 @@ function finish(draft: PodDraft, live: LiveState): PodPlan {
   return {
     ...head(diff, live, blockers, podNotes({ ...draft, steps })),
     actions,
+    ...(actions.length === 0 ? {} : { input: podInputDigest(diff.desired, live.networks) }),
     differences: diff.attachments.flatMap(({ differences }) => differences),
     ...(ports === undefined ? {} : { ports }),
     unmanaged: unmanagedInterfaces(diff),

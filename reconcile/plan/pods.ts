@@ -4,6 +4,7 @@ import type { DesiredElement } from '../desired/model.ts';
 import { elementKey, elementsOf, interfaceKey, type PodAttachmentDiff, type PodDiff } from '../diff/pods.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
+import { podHeldBlocker } from './held.ts';
 import type { Blocker } from './model.ts';
 import { launcherBlockers, podBlockers, repairsOf } from './pod-eligibility.ts';
 import type { OwnedElement, PlannedElement, PodAction } from './pod-model.ts';
@@ -47,7 +48,9 @@ export function draftPod(
   const inAnnotation = steps.some((step) => step.kind.startsWith('pod-') && !isFree(step));
   const wantsChange =
     inAnnotation || judged.some(({ blocked, attachment }) => blocked && attachment.state !== 'converged');
+  const held = steps.some(({ kind }) => kind !== 'pod-release') ? podHeldBlocker(diff, live.networks) : undefined;
   const onPod = [
+    ...(held === undefined ? [] : [held]),
     ...(wantsChange || hangs(diff) ? podBlockers(diff, live) : writes ? launcherBlockers(diff, live) : []),
     ...(writes ? forbidden : []),
     ...judged.flatMap((one) => one.onPod),

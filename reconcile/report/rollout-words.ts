@@ -19,7 +19,8 @@ export function stagesLine(plan: Plan): string | undefined {
   const parts = [...stages]
     .sort(([a], [b]) => a - b)
     .map(([stage, targets]) => {
-      if (stage > 0) return names[stage] === undefined ? `${targets.length} more` : `${targets.length} of ${names[stage]}`;
+      if (stage > 0)
+        return names[stage] === undefined ? `${targets.length} more` : `${targets.length} of ${names[stage]}`;
       const more = targets.length > namesShown ? ` and ${targets.length - namesShown} more` : '';
       return `${targets.slice(0, namesShown).join(', ')}${more} first`;
     });
