@@ -228,6 +228,10 @@ test('CNI fails: told in its words, and taken out again', async () => {
   }
   assert.deepEqual(await othersOf('failing', []), others);
   assert.equal(await scene.owned('failing'), undefined);
+  const held = await stage.expect(4, ['apply', folder]);
+  const way = /kubectl -n demo annotate pod failing (\S+)-\n/.exec(held.stdout + held.stderr)?.[1];
+  assert.ok(way !== undefined, held.stdout);
+  await stage.cluster.admin.mergePatch(pods, namespace, 'failing', { metadata: { annotations: { [way]: null } } });
   await stage.expect(0, ['apply', folder]);
   assert.deepEqual(await othersOf('failing', ['lan']), others);
 });

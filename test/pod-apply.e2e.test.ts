@@ -7,7 +7,7 @@ import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.
 import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
 import { networkStatusAnnotation } from '../reconcile/systems/multus-status.ts';
-import { appliedCommitAnnotation } from '../reconcile/systems/patchpanel.ts';
+import { appliedCommitAnnotation, heldAnnotation } from '../reconcile/systems/patchpanel.ts';
 import { nad, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results } from './apply-support.ts';
 import { PodScenario } from './pod-stage.ts';
@@ -92,6 +92,37 @@ test('CNI ADD fails: said in the words of the controller, and the element is tak
     await heal(here);
     const again = await it.apply(it.plan(pod, [plug(red)], [red]));
     assert.deepEqual(results(again.outcome), { router: 'converged' });
+  } finally {
+    await heal(here);
+  }
+});
+
+test('what a pod was given before a plug fails is taken from it, what was taken comes back, and it is held', async () => {
+  const it = await scenario('wayback');
+  const pod = await it.pod('router', foreign);
+  const old = it.element('old', 'vlan10', { mac: '02:00:00:00:0a:07' });
+  await it.apply(it.plan(pod, [plug(old)], [old]));
+  const before = await it.interfaces('router');
+  await here.cluster.misbehave({ name: 'cni-add-fails', value: 'wayback/vlan20' });
+  try {
+    const [blue, red] = [it.element('blue', 'vlan10'), it.element('red', 'vlan20')];
+    const steps = [unplug(old), release('old'), plug(blue), plug(red)];
+    const { outcome } = await it.apply(it.plan(pod, steps, [blue, red], { input: 'sha256:0' }));
+    const [target] = outcome.targets;
+    assert.deepEqual(
+      target?.reversal?.actions.map(({ kind, result }) => `${kind} ${result}`),
+      ['pod-unplug done', 'pod-release done', 'pod-plug done'],
+      JSON.stringify(outcome),
+    );
+    assert.deepEqual([target?.reversal?.left, target?.reversal?.verified], [[], ['pod', 'multus']]);
+    assert.deepEqual(await it.interfaces('router'), before);
+    assert.match((await it.networks('router')) ?? '', /02:00:00:00:0a:07/);
+    assert.deepEqual(await it.owned('router'), ['old']);
+    const mark = (await it.read('router')).metadata.annotations?.[heldAnnotation];
+    assert.match(
+      mark ?? '',
+      /^\{"input":"sha256:0","reason":"\\"plug red of wayback\/router\\" failed at layer multus/,
+    );
   } finally {
     await heal(here);
   }
