@@ -1,5 +1,6 @@
 /** How many NICs a plan takes away, and whether it may: one mistake in a repository must not empty a fleet. */
 import type { Limit } from '../desired/model.ts';
+import { countOf } from '../desired/settings.ts';
 import type { TargetDiff } from '../diff/model.ts';
 import type { LiveState } from '../live/model.ts';
 import { objectKey } from '../vocabulary.ts';
@@ -39,10 +40,9 @@ export function ownedNics(diffs: readonly TargetDiff[], live: LiveState): number
   return [...pods.values()].reduce((sum, { owned }) => sum + owned.length, ofVms.length);
 }
 
-/** The smaller of both. A share is rounded down, but to one at least: else nothing of a small fleet could ever go. */
-export function removalsAllowed({ count, percent }: Limit, owned: number): number {
-  const share = percent === undefined || percent === 0 ? percent : Math.max(1, Math.floor((owned * percent) / 100));
-  return Math.min(count ?? Number.POSITIVE_INFINITY, share ?? Number.POSITIVE_INFINITY);
+/** A share is at least one: else nothing of a small fleet could ever go. */
+export function removalsAllowed(limit: Limit, owned: number): number {
+  return limit.count === 0 || limit.percent === 0 ? 0 : Math.max(1, countOf(limit, owned));
 }
 
 /** Whether a plan takes away more than that; a saved one may have been made under another limit. */
