@@ -71,7 +71,7 @@ export function podHeldBlocker(
   const { held } = pod;
   if (held === undefined || (held.input !== undefined && held.input !== podInputDigest(desired, networks)))
     return undefined;
-  return heldWords(held, pod, 'pod', 'Change its object or a network that it names, or make it anew');
+  return heldWords(held, pod, 'pod');
 }
 
 /** The mark of the VM, where it speaks of what is declared now and of the instance that runs now. */
@@ -85,10 +85,12 @@ function validMark(vm: LiveVm, input: string): HeldMark | undefined {
 export function heldBlocker({ vm, diff, networks }: VmContext): Blocker | undefined {
   const mark = validMark(vm, inputDigest(diff.desired, networks));
   if (mark === undefined) return undefined;
-  return heldWords(mark, vm, 'vm', 'Change its object or a network that it names, or restart it');
+  return heldWords(mark, vm, 'vm');
 }
 
-function heldWords(mark: HeldMark, { namespace, name }: ObjectName, kind: 'vm' | 'pod', way: string): Blocker {
+/** What a mark says, with its way out. */
+export function heldWords(mark: HeldMark, { namespace, name }: ObjectName, kind: 'vm' | 'pod'): Blocker {
+  const way = `Change its object or a network that it names, or ${kind === 'vm' ? 'restart it' : 'make it anew'}`;
   const since = mark.at === undefined ? '' : ` since ${mark.at}`;
   const of = mark.commit === undefined ? '' : ` (commit ${mark.commit})`;
   return blocker(

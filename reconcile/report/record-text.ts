@@ -60,7 +60,10 @@ export function runWords({ changed, writes, error, seconds }: RunRecord['runs'][
 }
 
 export function shortCommit(commit: string | undefined): string {
-  return commit?.replace(/@sha1:([0-9a-f]{8})[0-9a-f]*$/, '@$1') ?? '-';
+  return (
+    commit?.replace(/@sha1:([0-9a-f]{8})[0-9a-f]*$/, '@$1').replace(/^sha256:([0-9a-f]{8})[0-9a-f]*$/, 'folder@$1') ??
+    '-'
+  );
 }
 
 function ago(time: string, now: Date): string {

@@ -302,9 +302,20 @@ test('on paper all that is shown is drawn', async (open) => {
   assert.equal(await shown.locator('.badges').count(), 50);
 });
 
-test('on a narrow screen nothing is cut off from the page', async (open) => {
-  const { page } = await open(fleetPage(50), { viewport: { width: 390, height: 800 } });
+test('on a narrow screen nothing is cut off: the rows stand below the ports, and tell their state', async (open) => {
+  const { page, shown } = await open(fleetPage(50), { viewport: { width: 390, height: 800 } });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  const first = shown.first();
+  const cut = await first.evaluate(
+    (item) =>
+      [...item.querySelectorAll('.row > *')].filter((cell) => cell.getBoundingClientRect().right > innerWidth).length,
+  );
+  assert.equal(cut, 0);
+  const [wires, rows] = await Promise.all([
+    first.locator('.wires').boundingBox(),
+    first.locator('.rows').boundingBox(),
+  ]);
+  assert.ok(wires !== null && rows !== null && wires.y + wires.height <= rows.y);
 });
 
 test('an empty plan says so', async (open) => {

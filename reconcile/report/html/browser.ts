@@ -50,12 +50,7 @@ function make(tag: string, className: string, text = ''): HTMLElement {
 
 /** That of the widest strip, so that networks stand in line over the whole fleet. */
 function stripWidth({ panels }: Picture): number {
-  let most = 0;
-  for (const { jacks, cables } of panels) {
-    most = Math.max(most, jacks === undefined ? cables.length : jacks.length + cables.length);
-  }
-  const widest = panels.reduce((found, panel) => Math.max(found, layOut(panel).width), 0);
-  return Math.min(most, 1) === 0 ? 80 : widest + 46;
+  return panels.reduce((found, panel) => Math.max(found, layOut(panel).width), 60) + 46;
 }
 
 /** A panel as it stands before it is drawn: its name, and room for the rest. */

@@ -25,6 +25,13 @@ test('no cable crosses another: the further right its jack, the higher its row',
   );
 });
 
+test('many ports are drawn closer together', () => {
+  const jacks = Array.from({ length: 33 }, (_, index) => ({ at: index + 1, is: 'free' }) as const);
+  const { width, size } = layOut({ jacks, cables: [] });
+  assert.ok(width < 450, `${width}`);
+  assert.ok(size < layOut({ jacks: jacks.slice(0, 8), cables: [] }).size);
+});
+
 test('a cable whose port is not known gets a jack that says so, a blocked one that is not plugged gets none', () => {
   const { sockets, runs } = layOut({
     cables: [

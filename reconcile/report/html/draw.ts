@@ -23,14 +23,16 @@ interface Run extends Cable {
 }
 
 export interface Layout {
+  /** Width of a jack. */
+  readonly size: number;
   readonly sockets: readonly Socket[];
   readonly runs: readonly Run[];
   readonly width: number;
   readonly height: number;
 }
 
-/** Pixels: distance of jacks, height of a row, and what is above the first row. */
-export const grid = { pitch: 18, row: 22, top: 30 } as const;
+/** Pixels: distance of jacks, or where there are many; height of a row; what is above the first row. */
+export const grid = { pitch: 18, dense: 13, many: 16, row: 22, top: 30 } as const;
 
 /**
  * Places jacks and cables. A cable falls from its jack and turns to its network at the right; the further right the jack,
@@ -42,8 +44,11 @@ export function layOut({ jacks = [], cables }: Pick<Panel, 'jacks' | 'cables'>):
   // The default network is plugged at the start, before all others.
   loose.sort((a, b) => Number(a.net !== undefined) - Number(b.net !== undefined));
   const blind = loose.map((_, index) => ({ at: -1 - index, is: 'used', blind: true }) as const);
-  const sockets = [...jacks, ...blind].map((jack, index) => ({ ...jack, x: 6 + index * grid.pitch }));
-  const xOf = new Map<number, number>(sockets.map(({ at, x }) => [at, x + 7]));
+  const all = [...jacks, ...blind];
+  const pitch = all.length > grid.many ? grid.dense : grid.pitch;
+  const size = pitch - 4;
+  const sockets = all.map((jack, index) => ({ ...jack, x: 6 + index * pitch }));
+  const xOf = new Map<number, number>(sockets.map(({ at, x }) => [at, x + size / 2]));
   const placed = cables.map((cable) => {
     const at = cable.to !== undefined && known.has(cable.to) ? cable.to : -1 - loose.indexOf(cable);
     return { cable, x: xOf.get(at) };
@@ -53,9 +58,10 @@ export function layOut({ jacks = [], cables }: Pick<Panel, 'jacks' | 'cables'>):
     .toSorted((a, b) => (b.x ?? 1e6) - (a.x ?? 1e6))
     .map(({ cable, x }, row): Run => ({ ...cable, row, ...(x === undefined ? {} : { x }) }));
   return {
+    size,
     sockets,
     runs,
-    width: 12 + Math.max(sockets.length, 1) * grid.pitch,
+    width: 8 + Math.max(sockets.length, 1) * pitch,
     height: Math.max(grid.top, grid.top - 4 + runs.length * grid.row),
   };
 }
@@ -69,21 +75,20 @@ export function socketWords({ at, is, what, blind }: Jack & { readonly blind?: t
   return `port ${at} (${address}) ${state}${what === undefined ? '' : ` ${what}`}`;
 }
 
-function drawSocket(socket: Socket, tone: string): string {
+function drawSocket(socket: Socket, size: number, tone: string): string {
   const { x, is, blind } = socket;
   const words = escapeHtml(socketWords(socket));
-  const kind = blind ? 'blind' : is;
-  const inside =
-    is === 'taken'
-      ? `<path class="mark" d="M${x + 4} 13h6M${x + 7} 10v6"/>`
-      : is === 'freed'
-        ? `<path class="mark" d="M${x + 4} 13h6"/>`
-        : is === 'fixed'
-          ? `<path class="mark" d="M${x + 4} 10l6 6m0-6l-6 6"/>`
-          : is === 'used'
-            ? `<rect class="core" x="${x + 4}" y="10" width="6" height="6" rx="1"/>`
-            : '';
-  return `<g class="jack ${kind}${tone === '' ? '' : ` t-${tone}`}" role="listitem" tabindex="-1" aria-label="${words}"><title>${words}</title><rect class="hole" x="${x}" y="6" width="14" height="14" rx="2.5"/>${inside}</g>`;
+  const [across, arm] = [x + size / 2, size > 10 ? 3 : 2.5];
+  const marks = {
+    taken: `<path class="mark" d="M${across - arm} 13h${2 * arm}M${across} ${13 - arm}v${2 * arm}"/>`,
+    freed: `<path class="mark" d="M${across - arm} 13h${2 * arm}"/>`,
+    fixed: `<path class="mark" d="M${across - arm} ${13 - arm}l${2 * arm} ${2 * arm}m0-${2 * arm}l-${2 * arm} ${2 * arm}"/>`,
+    used: `<rect class="core" x="${across - arm}" y="10" width="${2 * arm}" height="6" rx="1"/>`,
+    free: '',
+  };
+  const hole = `<rect class="hole" x="${x}" y="6" width="${size}" height="14" rx="2.5"/>`;
+  const kind = `jack ${blind ? 'blind' : is}${tone === '' ? '' : ` t-${tone}`}`;
+  return `<g class="${kind}" role="listitem" tabindex="-1" aria-label="${words}"><title>${words}</title>${hole}${marks[is]}</g>`;
 }
 
 function drawCable(run: Run, width: number): string {
@@ -102,12 +107,11 @@ function drawCable(run: Run, width: number): string {
 }
 
 function drawStrip(panel: Panel, width: number): string {
-  const { sockets, runs, height } = layOut(panel);
+  const { size, sockets, runs, height, width: end } = layOut(panel);
   if (runs.length === 0 && sockets.length === 0) return '';
   // What comes into a port tells more than what leaves it.
   const tones = new Map(runs.toReversed().map((run) => [run.x, run.is === 'foreign' ? 'stays' : run.is]));
-  const end = sockets.length * grid.pitch + 8;
-  const jacks = sockets.map((socket) => drawSocket(socket, tones.get(socket.x + 7) ?? '')).join('');
+  const jacks = sockets.map((socket) => drawSocket(socket, size, tones.get(socket.x + size / 2) ?? '')).join('');
   const cables = runs
     .map((run) => drawCable(run, width))
     .reverse()
@@ -115,7 +119,7 @@ function drawStrip(panel: Panel, width: number): string {
   const label = escapeHtml(`PCIe ports of ${panel.name}${panel.ports === undefined ? '' : `: ${panel.ports}`}`);
   const strip = sockets.length === 0 ? '' : `<rect class="rail" x="2" y="2" width="${end}" height="22" rx="4"/>`;
   const list = sockets.length === 0 ? '' : `<g class="jacks" role="list" aria-label="${label}">${jacks}</g>`;
-  return `<svg class="wires" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="group" aria-label="${label}">${strip}<g aria-hidden="true">${cables}</g>${list}</svg>`;
+  return `<svg class="wires" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" preserveAspectRatio="xMinYMin slice" role="group" aria-label="${label}">${strip}<g aria-hidden="true">${cables}</g>${list}</svg>`;
 }
 
 function drawRow(run: Run, networks: readonly string[], ns: string): string {
@@ -143,9 +147,10 @@ export function drawBody(panel: Panel, networks: readonly string[], width: numbe
   const { runs } = layOut(panel);
   const rows = runs.map((run) => drawRow(run, networks, panel.ns)).join('');
   const parts = [drawStrip(panel, width)];
-  parts.push(
-    `<div class="side"><p class="ports">${escapeHtml(panel.ports ?? '')}</p>${rows === '' ? '' : `<ul class="rows" aria-label="attachments">${rows}</ul>`}</div>`,
-  );
+  const list = rows === '' ? '' : `<ul class="rows" aria-label="attachments">${rows}</ul>`;
+  if (list !== '' || panel.ports !== undefined) {
+    parts.push(`<div class="side"><p class="ports">${escapeHtml(panel.ports ?? '')}</p>${list}</div>`);
+  }
   const { blocks = [], steps = [], notes = [] } = panel;
   const more: string[] = [];
   if (blocks.length > 0) more.push(`<ul class="blocks" aria-label="blockers">${blocks.map(drawBlock).join('')}</ul>`);
@@ -174,12 +179,11 @@ export function drawHead({ is, run, at, since, kind }: Panel, calm: string): str
     return `<li class="t-${tone}"><span class="sign" aria-hidden="true">${sign}</span>${shown}</li>`;
   });
   const facts = [
-    kind === 'pod' ? 'pod' : '',
-    run ?? '',
+    [kind === 'pod' ? 'pod' : '', run ?? ''].filter((text) => text !== '').join(', '),
     since === undefined ? '' : `since ${since.slice(0, 16).replace('T', ' ')} UTC`,
-  ].filter((text) => text !== '');
+  ].map((text) => (text === '' ? '' : `<p class="facts">${escapeHtml(text)}</p>`));
   const place = at === undefined ? '' : `<code class="at">${escapeHtml(at)}</code>`;
-  return `<ul class="badges" aria-label="state">${badges.join('')}</ul><p class="facts">${escapeHtml(facts.join(', '))}</p>${place}`;
+  return `<ul class="badges" aria-label="state">${badges.join('')}</ul>${facts.join('')}${place}`;
 }
 
 export const drawFunctions = [

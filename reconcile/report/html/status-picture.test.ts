@@ -88,7 +88,10 @@ test('a change under way is in flight, one that the instance lacks comes with it
 test('a VM that is held says so itself', () => {
   const held = { input: 'sha256:1', reason: 'two plugs failed', at: since, commit: 'main@sha1:01' };
   const [panel] = picture(recordOf({}), sightOf(runningVm([blue], { owned: ['blue'], vm: { held } }))).panels;
-  assert.deepEqual([panel?.is, panel?.blocks], [['blocked'], [{ code: 'held', text: 'two plugs failed' }]]);
+  const [block] = panel?.blocks ?? [];
+  assert.deepEqual([panel?.is, block?.code], [['blocked'], 'held']);
+  assert.match(block?.text ?? '', /^db-0 is held since .*: two plugs failed$/);
+  assert.match(block?.remedy ?? '', /kubectl -n prod annotate vm db-0 patchpanel.dev\/held-$/);
 });
 
 test('what can not be seen is still told, and the page says why', () => {

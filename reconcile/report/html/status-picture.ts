@@ -1,6 +1,9 @@
 /** The record of the last runs, and what runs now, as a page of panels. */
 import type { TargetDiff } from '../../diff/model.ts';
 import type { PodDiff } from '../../diff/pods.ts';
+import type { LiveVm } from '../../live/model.ts';
+import type { LiveTargetPod } from '../../live/pod-model.ts';
+import { heldWords } from '../../plan/held.ts';
 import { ageWords } from '../../runs/age.ts';
 import type { LockState } from '../../runs/lock.ts';
 import { type RunRecord, recordKey } from '../../runs/record.ts';
@@ -11,7 +14,7 @@ import { printable } from '../style.ts';
 import type { Block, Facet, Panel, Picture } from './model.ts';
 import { byUrgency } from './plan-picture.ts';
 import { podPanel } from './pod-panel.ts';
-import { networkIndex, vmPanel } from './vm-panel.ts';
+import { blockOf, networkIndex, vmPanel } from './vm-panel.ts';
 
 type Recorded = RunRecord['targets'][string];
 
@@ -33,11 +36,15 @@ export function statusPicture({ record, lock, sight, server }: StatusGround, now
     panels.push(withRecord(panel, record.targets[key], more));
   };
   for (const diff of sight.vms) {
-    add(ownMarked(vmPanel(diff, undefined, networks), diff), objectKey(diff.desired.target), heldBlocks(diff));
+    add(
+      ownMarked(vmPanel(diff, undefined, networks), diff),
+      objectKey(diff.desired.target),
+      heldBlocks(diff.live, 'vm'),
+    );
   }
   for (const diff of sight.pods) {
     const key = recordKey({ kind: 'Pod', namespace: diff.pod.namespace, name: diff.pod.name });
-    add(podMarked(podPanel(diff, undefined, networks), diff), key, []);
+    add(podMarked(podPanel(diff, undefined, networks), diff), key, heldBlocks(diff.pod, 'pod'));
   }
   for (const [key, recorded] of Object.entries(record.targets)) {
     if (!drawn.has(key)) panels.push(withRecord(unseen(key, sight), recorded, []));
@@ -95,9 +102,9 @@ function marked(panel: Panel, owned: ReadonlySet<string>): Panel {
   return { ...panel, cables };
 }
 
-/** What holds a VM back says its annotation, and it may be newer than the record. */
-function heldBlocks({ live }: TargetDiff): readonly Block[] {
-  return live?.held === undefined ? [] : [{ code: 'held', text: printable(live.held.reason) }];
+/** What holds a target back says its annotation, and it may be newer than the record. */
+function heldBlocks(live: LiveVm | LiveTargetPod | undefined, kind: 'vm' | 'pod'): readonly Block[] {
+  return live?.held === undefined ? [] : [blockOf(heldWords(live.held, live, kind))];
 }
 
 /** Of a target that the record names and nobody sees. */
@@ -130,7 +137,8 @@ function withRecord(panel: Panel, recorded: Recorded | undefined, more: readonly
     ...(more.length > 0 ? (['blocked'] as const) : []),
     ...panel.is.filter((facet) => facet !== 'calm'),
   ]);
-  const reason = recorded?.reason;
+  // The VM says it at greater length.
+  const reason = more.length > 0 && recorded?.reason?.startsWith('held') === true ? undefined : recorded?.reason;
   const [, code = '', text = ''] = /^([a-z][a-z0-9/-]*): ([\s\S]*)$/.exec(reason ?? '') ?? [];
   const blocks = [
     ...(reason === undefined

@@ -120,7 +120,8 @@ summary b{color:var(--ink);font-weight:600}
 #nothing{padding:30px 0;color:var(--muted)}
 footer{color:var(--muted);font-size:12px;padding-bottom:24px}
 kbd{font:inherit;border:1px solid var(--edge);border-radius:3px;padding:0 5px}
-@media (max-width:980px){.vm{grid-template-columns:minmax(0,1fr);gap:8px}.body{overflow-x:auto}.row{grid-template-columns:92px 110px 150px 128px auto}}
+@media (max-width:1080px){.vm{grid-template-columns:minmax(0,1fr);gap:8px}}
+@media (max-width:860px){.bar{position:static}.body{grid-template-columns:minmax(0,1fr)}.wires{height:26px;overflow:hidden}.side{padding:0}.row{display:flex;flex-wrap:wrap;height:auto;gap:0 10px;padding-bottom:3px}.row .mac:empty{display:none}header,main,footer,.bar>div{padding-left:12px;padding-right:12px}}
 @media (forced-colors:active){.hole,.cable,.break,.mark{stroke:CanvasText}.core,.tip{fill:CanvasText}.rail{fill:Canvas;stroke:CanvasText}.chip[aria-pressed=true]{outline:2px solid Highlight}}
 @media print{.bar{position:static}.bar #search,#clear,.skip{display:none}body{background:#fff}.vm{content-visibility:visible;break-inside:avoid}.steps{display:block}footer{display:none}}
 `;

@@ -68,7 +68,7 @@ export function wordsOf(plan: TargetPlan | undefined): Pick<Panel, 'blocks' | 's
   };
 }
 
-function blockOf({ code, attachment, message, remedy, position }: Blocker): Block {
+export function blockOf({ code, attachment, message, remedy, position }: Blocker): Block {
   return {
     code,
     ...(attachment === undefined ? {} : { nic: printable(attachment) }),
