@@ -42,7 +42,10 @@ test('status -o html joins the record with what runs now, and does without the l
   assert.deepEqual(await names(), ['demo/db-0', 'demo/web-1', 'demo/web-0']);
   const badges = (at: number) => shown.nth(at).locator('.badges li').allTextContents();
   assert.equal((await badges(0))[0], '×failed');
-  assert.match((await shown.nth(0).locator('.blocks').textContent()) ?? '', /no NIC "mgmt"[\s\S]*patchpanel\.dev\/held-/);
+  assert.match(
+    (await shown.nth(0).locator('.blocks').textContent()) ?? '',
+    /no NIC "mgmt"[\s\S]*patchpanel\.dev\/held-/,
+  );
   const [run, since = ''] = await shown.nth(0).locator('.facts').allTextContents();
   assert.equal(run, 'running');
   assert.match(since, /^since \d{4}-\d\d-\d\d \d\d:\d\d UTC$/);
