@@ -89,13 +89,14 @@ Examples:
 }
 
 /** @throws PatchpanelError cli/usage for options that do not go together */
-function checkFlags({ base, cluster, serverDryRun = false, output, write = [] }: PlanFlags): void {
+function checkFlags({ base, cluster, serverDryRun = false, output, write = [], policyConfigmap }: PlanFlags): void {
   const fault = (message: string) => new PatchpanelError('cli/usage', message);
   if (serverDryRun && (output !== 'text' || write.length > 0)) throw fault('--server-dry-run goes with -o text alone');
   if (serverDryRun && base !== undefined) throw fault('--server-dry-run does not go with --base');
   if (!cluster && [output, ...write.map(({ format }) => format)].includes('html')) {
     throw fault('-o html shows what a cluster has, and does not go with --no-cluster');
   }
+  if (!cluster && policyConfigmap !== undefined) throw fault('--policy-configmap is read from a cluster');
   if (!cluster && base === undefined) throw fault('--no-cluster compares two commits, and needs --base for the other');
 }
 

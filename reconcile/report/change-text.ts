@@ -14,8 +14,9 @@ import {
 } from './change-words.ts';
 import { targetTitle } from './plan-sections.ts';
 import { planHeader, targetLines } from './plan-text.ts';
+import { policyLines } from './policy-words.ts';
 import { printable, type Style } from './style.ts';
-import { shortRevision, sourceName } from './words.ts';
+import { shortRevision, sourceName, undeclaredLines } from './words.ts';
 
 /** Ends with a newline. */
 export function changeText(change: Change, style: Style): string {
@@ -33,6 +34,8 @@ export function changeText(change: Change, style: Style): string {
   if (cluster === undefined)
     lines.push(...declared.objects.flatMap((object) => objectBlock(object, declared.prune, style)));
   else lines.push(...clusterLines(change, cluster.plan, style));
+  const told = cluster === undefined ? [] : [...policyLines(cluster.plan.policy), ...undeclaredLines(cluster.plan)];
+  if (told.length > 0) lines.push(...told.map((line) => style.dim(`note: ${printable(line)}`)), '');
   lines.push(style.bold(changeSummary(change)));
   return `${lines.join('\n')}\n`;
 }
