@@ -76,6 +76,7 @@ export function podWith(
 }
 
 export interface PodCase {
+  readonly desired?: Partial<Pick<DesiredState, 'source' | 'settings'>>;
   readonly pods?: Partial<LivePods>;
   readonly networks?: readonly LiveNetwork[];
   readonly cluster?: { readonly kubevirtVersion?: string; readonly hotplugGate?: boolean };
@@ -107,7 +108,7 @@ export function podsPlan(wanted: readonly DesiredPods[], found: readonly LiveTar
       ...options.pods,
     },
   };
-  const desired: DesiredState = { ...desiredState([]), pods: wanted };
+  const desired: DesiredState = { ...desiredState([]), pods: wanted, ...options.desired };
   return makePlan([], desired, live);
 }
 

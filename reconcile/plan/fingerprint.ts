@@ -5,7 +5,6 @@
 import deepDiff from 'deep-diff';
 import { activeVmi, runningVmi } from '../diff/layers.ts';
 import type { LiveState, LiveVm, LiveVmi, SpecNic, StatusNic } from '../live/model.ts';
-import type { Protection } from '../live/protection.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
 import type { PortFacts } from '../systems/kubevirt-ports.ts';
 import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
@@ -14,6 +13,7 @@ import { runStateOf } from './eligibility.ts';
 import { type MacHolders, macHolders } from './macs.ts';
 import { isPodPlan, type Plan, type TargetPlan, type VmPlan } from './model.ts';
 import { type PodReadScope, readPodFields } from './pod-fingerprint.ts';
+import { protectionField } from './protection.ts';
 
 /** What a plan of one VM looked at besides the VM itself. */
 export interface ReadScope {
@@ -170,10 +170,6 @@ function vmFields(vm: LiveVm): Json {
     ...(vm.source === undefined ? {} : { source: vm.source }),
     ...(vm.protection === undefined ? {} : { protection: protectionField(vm.protection) }),
   };
-}
-
-function protectionField(protection: Protection): Json {
-  return protection.kind === 'some' ? protection.names : protection.kind;
 }
 
 function vmiFields(vm: LiveVm): Json {

@@ -7,6 +7,7 @@ import { type Json, type ObjectName, objectKey } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import type { PodPlan } from './model.ts';
 import { podRunState } from './pod-eligibility.ts';
+import { protectionField } from './protection.ts';
 
 /** What a plan of one pod looked at besides the pod itself. */
 export interface PodReadScope {
@@ -54,6 +55,8 @@ function podFields(pod: LiveTargetPod): Json {
     running: pod.running,
     hostNetwork: pod.hostNetwork,
     primaryUdn: pod.primaryUdn,
+    ...(pod.source === undefined ? {} : { source: pod.source }),
+    ...(pod.protection === undefined ? {} : { protection: protectionField(pod.protection) }),
     launcher: pod.launcher === undefined ? null : (pod.launcher.version ?? 'of unknown version'),
     networks:
       'problem' in networks

@@ -2,6 +2,7 @@
 import type { LiveTargetPod } from '../live/pod-model.ts';
 import type { Protection } from '../live/protection.ts';
 import { protectAnnotation } from '../systems/patchpanel.ts';
+import type { Json } from '../vocabulary.ts';
 import type { Blocker, Note } from './model.ts';
 import { blocker, type VmContext } from './steps.ts';
 
@@ -61,4 +62,9 @@ function protectionFault({ protection, known }: Protected): string | undefined {
   }
   const strange = protection?.kind === 'some' ? protection.names.filter((name) => !known.has(name)) : [];
   return strange.length === 0 ? undefined : `it names ${strange.join(', ')}, which is no NIC here`;
+}
+
+/** As a plan remembers it, to see whether it has moved. */
+export function protectionField(protection: Protection): Json {
+  return protection.kind === 'some' ? protection.names : protection.kind;
 }
