@@ -114,7 +114,7 @@ test('one VM fails, the others converge: exit 5, and the reason in the words of 
   assert.match(failed.stdout, /^demo\/web-0 {2}failed\n {2}failed {6}plug .* at layer multus: \S/m);
   assert.match(failed.stdout, /^demo\/db-0 {2}converged/m);
   assert.match(failed.stdout, /^demo\/web-1 {2}converged/m);
-  assert.match(failed.stdout, /^2 VMs converged, 1 failed; 3 writes in /m);
+  assert.match(failed.stdout, /^2 VMs converged, 1 failed; 4 writes in /m);
   assert.deepEqual((await stage.guestNics('db-0')).includes('storage'), true);
   // Once it is mended, running again goes on from there.
   await stage.cluster.misbehave();

@@ -9,6 +9,7 @@ import { normaliseMac } from '../systems/mac.ts';
 import { ownedAnnotation } from '../systems/patchpanel.ts';
 import type { Json, ObjectName } from '../vocabulary.ts';
 import { portEdit } from './port-patch.ts';
+import { liftedHold } from './stamp.ts';
 
 /** An entry of `networks` or `interfaces`, with all its keys, known or not. */
 type Entry = { readonly [key: string]: Json };
@@ -63,6 +64,7 @@ const defaultModel = 'virtio';
  */
 export function editFor(action: WrittenAction, vm: KubeObject, vmi?: KubeObject): Edit {
   if (action.kind === 'set-ports') return portEdit(action, vm);
+  if (action.kind === 'release' && action.attachments.length === 0) return edited(liftedHold(vm));
   const template = readTemplate(vm);
   const draft: Draft = {
     networks: [...(template.networks ?? [])],
@@ -71,7 +73,10 @@ export function editFor(action: WrittenAction, vm: KubeObject, vmi?: KubeObject)
   };
   const reason = carryOut(action, template, draft, vmi);
   if (reason !== undefined) return { kind: 'refused', reason };
-  const operations = operationsFor(template, draft);
+  return edited(operationsFor(template, draft));
+}
+
+function edited(operations: readonly PatchOperation[]): Edit {
   return operations.length === 0 ? { kind: 'done' } : { kind: 'patch', operations };
 }
 

@@ -189,7 +189,7 @@ export class PodWork implements Work<PodAction> {
     return { verified: agreeing, failure: { layer: 'domain', code: 'apply/timeout', reason: objection } };
   }
 
-  reversal(): Reversal<PodAction> {
+  async reversal(): Promise<Reversal<PodAction>> {
     const live = this.#run.pods.look(this.#target);
     if (live?.uid !== this.#uid) return { actions: [], left: [] };
     return podReversalOf(this.#taken, live, this.#run.promised);

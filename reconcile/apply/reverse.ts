@@ -62,7 +62,7 @@ class WayBack<A extends PlanAction> {
   }
 
   async go(): Promise<void> {
-    const { actions, left } = this.#work.reversal();
+    const { actions, left } = await this.#work.reversal();
     this.left.push(...left);
     if (actions.length === 0) return;
     this.#run.onEvent({ type: 'reversing', target: this.#target });

@@ -73,3 +73,10 @@ export function stamped(
 function pathOf(annotation: string): string {
   return `${annotationsPath}/${annotation.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
+
+/** Takes the mark off a VM that is as declared by now. */
+export function liftedHold({ metadata: { uid, annotations } }: KubeObject): readonly PatchOperation[] {
+  if (annotations?.[heldAnnotation] === undefined) return [];
+  const identity: PatchOperation[] = uid === undefined ? [] : [{ op: 'test', path: '/metadata/uid', value: uid }];
+  return [...identity, { op: 'remove', path: heldPath }];
+}

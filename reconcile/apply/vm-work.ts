@@ -2,6 +2,7 @@
 import { activeVmi } from '../diff/layers.ts';
 import { PatchpanelError } from '../errors.ts';
 import { virtualMachines } from '../kube/resources.ts';
+import { readDomain } from '../live/domain.ts';
 import type { LiveVm } from '../live/model.ts';
 import type { Action, VmPlan } from '../plan/model.ts';
 import { type Reversal, reversalOf, type Taken } from '../plan/reversal.ts';
@@ -74,9 +75,13 @@ export class VmWork implements Work<Action> {
     return await verify(this.#plan, last, restarted, this.#run);
   }
 
-  reversal(): Reversal<Action> {
-    const live = this.#run.observer.look(this.#target);
-    return live === undefined ? { actions: [], left: [] } : reversalOf(this.#taken, live, this.#run.promised);
+  async reversal(): Promise<Reversal<Action>> {
+    const { observer, cluster, options, promised } = this.#run;
+    const live = observer.look(this.#target);
+    if (live === undefined) return { actions: [], left: [] };
+    const reads = options.domainXml !== 'never' && this.#taken.some(({ action }) => action.kind === 'unplug');
+    const domain = reads ? await readDomain(cluster, live) : live.domain;
+    return reversalOf(this.#taken, { ...live, domain }, promised);
   }
 
   async verifyReversed(back: readonly Action[], stuck: ReadonlySet<string>): Promise<Verdict> {

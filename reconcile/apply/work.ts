@@ -24,7 +24,7 @@ export interface Work<A extends PlanAction> {
    */
   verify(last: A, restarted: boolean): Promise<Verdict>;
   /** What undoes all that was carried out so far, and what nothing undoes. */
-  reversal(): Reversal<A>;
+  reversal(): Promise<Reversal<A>>;
   /**
    * Holds all layers against what the way back has led to.
    * @param back what was carried out of it

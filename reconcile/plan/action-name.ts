@@ -22,6 +22,7 @@ export function actionName(action: PlanAction): string {
     case 'restart':
       return 'restart it';
     case 'release':
+      if (action.attachments.length === 0) return 'lift the hold';
       return `drop the record of ${action.attachments.join(', ')}`;
     case 'pod-plug':
       return `plug ${action.element.name}`;

@@ -30,6 +30,16 @@ test('a change that failed is not tried again until its input changes', () => {
   assert.match(found?.message ?? '', /since 2026-11-24T12:00:00Z.*the guest took none/);
 });
 
+test('the mark of a VM that is as declared by now is lifted', () => {
+  const owned = { owned: ['blue'] };
+  const { input = '' } = planVm([blue], runningVm());
+  const [action] = planVm([blue], held(runningVm([blue], owned), { input })).actions;
+  assert.deepEqual(
+    [action?.kind, action !== undefined && 'attachments' in action && action.attachments],
+    ['release', []],
+  );
+});
+
 test('a network that was mended ends the hold', () => {
   const marked = held(runningVm());
   const network = { namespace: 'prod', name: 'blue-net', uid: 'other', pluginType: 'bridge' };

@@ -81,6 +81,12 @@ function validMark(vm: LiveVm, input: string): HeldMark | undefined {
   return held.input === input && held.instance === activeVmi(vm)?.uid ? held : undefined;
 }
 
+/** Whether a mark is left on a VM that is as declared by now: a later change would meet it. */
+export function isLeftOver({ vm, diff, networks }: VmContext): boolean {
+  const isDone = diff.attachments.every(({ differences }) => differences.every(({ layer }) => layer === 'guest'));
+  return isDone && validMark(vm, inputDigest(diff.desired, networks)) !== undefined;
+}
+
 /** Undefined where nothing is held. */
 export function heldBlocker({ vm, diff, networks }: VmContext): Blocker | undefined {
   const mark = validMark(vm, inputDigest(diff.desired, networks));

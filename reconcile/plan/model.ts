@@ -79,7 +79,7 @@ export type Action =
       /** At least so many root ports must the domain have then. */
       readonly ports?: number;
     })
-  /** Drops names from the ownership record of attachments that are gone. */
+  /** Drops names from the ownership record of attachments that are gone; of none, where only its hold is to be lifted. */
   | (ActionBase & { readonly kind: 'release'; readonly attachments: readonly string[] });
 
 /**

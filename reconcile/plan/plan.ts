@@ -8,7 +8,7 @@ import type { TimeWindow } from '../windows/windows.ts';
 import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
 import { type ReadScope, readFields } from './fingerprint.ts';
-import { heldBlocker, inputDigest } from './held.ts';
+import { heldBlocker, inputDigest, isLeftOver } from './held.ts';
 import { type MacHolders, type MacRuling, macHolders, ruleOnMacs, takesMac, withPods } from './macs.ts';
 import {
   type Action,
@@ -55,6 +55,7 @@ interface Draft {
   readonly restart?: Restart;
   /** A restart was thought of, whatever came of it. */
   readonly restarts: boolean;
+  readonly liftsHold?: boolean;
   readonly portCount?: PlanPortCount;
   readonly blockers: readonly Blocker[];
   readonly notes: readonly Note[];
@@ -219,6 +220,7 @@ function draftOf(diff: TargetDiff, { desired, live, settings, forbidden }: Surro
     ...(ports?.write === undefined ? {} : { setPorts: ports.write }),
     ...('instance' in again ? { restart: again } : {}),
     restarts,
+    liftsHold: blockers.length === 0 && isLeftOver(context),
     ...(ports === undefined ? {} : { portCount: ports.portCount }),
     blockers,
     notes: [...notes, ...(ports?.notes ?? [])],
@@ -266,7 +268,11 @@ function finish(draft: Draft, ruling: MacRuling): Finished {
   const waiting = new Set(steps.map(({ name }) => name).filter((name) => ruling.waiting.has(`${key}/${name}`)));
   // What an address refuses may be all that the restart was for.
   const restart = refused.size === 0 ? draft.restart : undefined;
-  const actions = orderActions(target, steps, waiting, draft.setPorts, restart);
+  const ordered = orderActions(target, steps, waiting, draft.setPorts, restart);
+  const actions: readonly Action[] =
+    ordered.length === 0 && draft.liftsHold === true
+      ? [{ kind: 'release', attachments: [], id: `${key}/1`, after: [] }]
+      : ordered;
   const wanted = draft.wantedSteps.filter(keep);
   // A shortage of ports strikes the steps out; the strip still shows what they would take.
   const struck = steps.length < wanted.length;

@@ -115,6 +115,13 @@ test('an address comes back with its NIC, unless another VM waits for it', () =>
   assert.match(brought([{ action: unplug, before }], without, [unplug.id])[0] ?? '', /address goes to another VM/);
 });
 
+test('what the domain still has is not plugged again, whatever the layers of Kubernetes say', () => {
+  assert.match(
+    brought([{ action: unplug, before: withBlue }], { ...without, domain: withBlue.domain })[0] ?? '',
+    /called back/,
+  );
+});
+
 test('what KubeVirt would ignore, or a guest can not do, is left with its way out', () => {
   const pending = runningVm([blue], { owned: ['blue'] });
   // Never reached the pod, and no other secondary NIC has.

@@ -4,6 +4,7 @@
  */
 import { activeVmi } from '../diff/layers.ts';
 import type { LiveVm, SpecNic } from '../live/model.ts';
+import { nicAlias } from '../systems/kubevirt-names.ts';
 import { runStateOf } from './eligibility.ts';
 import { namingScheme } from './live-ability.ts';
 import type { Action, PlanAction, PlannedAttachment } from './model.ts';
@@ -211,7 +212,9 @@ function pluggedAgain(
   };
 }
 
-function isGone({ nics, vmi }: LiveVm, name: string): boolean {
+/** Where the domain XML was read, it has a say: the layers of Kubernetes may have forgotten what a guest still holds. */
+function isGone({ nics, vmi, domain }: LiveVm, name: string): boolean {
+  if (domain.kind === 'read' && domain.domain.nics.some(({ alias }) => alias === nicAlias(name))) return false;
   return [...nics, ...(vmi?.nics ?? []), ...(vmi?.status ?? [])].every((nic) => nic.name !== name);
 }
 

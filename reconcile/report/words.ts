@@ -100,6 +100,7 @@ export function describeAction(action: PlanAction, vm: ObjectName): string {
     case 'restart':
       return `restart ${vm.name} (only in a window: ${action.windows.map(windowWords).join('; ')})`;
     case 'release':
+      if (action.attachments.length === 0) return 'lift its hold: it is as declared by now';
       return `drop the ownership record of ${action.attachments.join(', ')}`;
     default:
       return describePodAction(action, vm);
