@@ -44,7 +44,9 @@ function assignment(text: string, previous: Assignments = {}): Assignments {
 
 function sourceId(text: string): string {
   if (!sourceIdPattern.test(text)) {
-    throw new InvalidArgumentError('It must be letters, digits and any of . _ : / @ - without blanks.');
+    throw new InvalidArgumentError(
+      'It must be a name, or a mark such as https://git.example.com/net/vms?ref=main, without blanks.',
+    );
   }
   return text;
 }

@@ -122,9 +122,11 @@ test('an empty folder is pushed: an error in plan and status, and every NIC stay
   const folder = join(stage.folder, 'net.git');
   await push({ 'db-0': [] }, { prune: true });
   const checkout = await stage.expect(0, ['plan', folder]);
-  assert.match(checkout.stdout, /demo\/web-0 has no object .* A folder prunes nothing: .* give --source-id$/m);
-  // An id is a mark of its own: it takes over what bears the mark of the repository only where a person says so.
-  await annotate('web-0', 'patchpanel.dev/source', 'net');
-  const given = await stage.expect(2, ['plan', folder, '--source-id', 'net']);
+  assert.match(
+    checkout.stdout,
+    /demo\/web-0 has no object .* A folder prunes nothing: .* give --source-id 'http:\S+\/net\?ref=HEAD'$/m,
+  );
+  // Unless it is told whose it is, as for a preview.
+  const given = await stage.expect(2, ['plan', folder, '--source-id', `${git.url}/net?ref=HEAD`]);
   assert.match(given.stdout, /demo\/web-0 {2}running {2}no longer declared\n {2}- unplug red\n/);
 });

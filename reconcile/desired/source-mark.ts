@@ -17,8 +17,8 @@ export interface RenderInputs {
   };
 }
 
-/** An id that a person gives: no `?`, which would begin the rest of a mark, and no blanks. */
-export const sourceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,252}$/;
+/** What a person may give as a mark: a name, or the mark of a repository as it stands on its VMs; nothing that a shell minds. */
+export const sourceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:/@?=&%~+-]{0,511}$/;
 
 /**
  * The mark of a desired state, such as `https://git.example.com/net/vms//prod?ref=main`. A folder has none: nothing

@@ -140,7 +140,7 @@ function whyLeft({ namespace, name, source = '', why }: PlanUndeclared, mark = '
     case 'prune-off':
       return '';
     case 'no-id':
-      return `. A folder prunes nothing: nothing tells whose VM it is (${source === '' ? 'it bears no mark' : `its mark is ${source}`}). Plan the URL of the repository, or give --source-id`;
+      return `. A folder prunes nothing: nothing tells whose VM it is (${source === '' ? 'it bears no mark' : `its mark is ${source}`}). Plan the URL of the repository, or give --source-id${source === '' ? '' : ` '${source}'`}`;
     case 'no-mark':
       return `. It is not pruned, as it bears no mark of a repository; if it was declared here: ${take}`;
     case 'other-rendering':
