@@ -10,6 +10,7 @@ import { changeMarkdown } from '../reconcile/report/change-markdown.ts';
 import { changeText } from '../reconcile/report/change-text.ts';
 import { faultMarkdown } from '../reconcile/report/fault-markdown.ts';
 import { changeFindings, faultFindings, planFindings } from '../reconcile/report/findings.ts';
+import { changePicture } from '../reconcile/report/html/change-picture.ts';
 import { picturePage } from '../reconcile/report/html/page.ts';
 import { type PlanGround, planPicture } from '../reconcile/report/html/plan-picture.ts';
 import { changeJunit, faultJunit, planJunit } from '../reconcile/report/junit.ts';
@@ -59,13 +60,15 @@ export async function putPlan(
   options: PlanOutputOptions,
 ): Promise<void> {
   await put(options.outputs, (format, style) => {
-    if (format === 'html') return pictureOf('targets' in made ? made : made.cluster?.plan, ground);
+    if (format === 'html') return pictureOf(made, ground);
     return 'targets' in made ? planAs(made, format, style, options) : changeAs(made, format, style, options);
   });
 }
 
-function pictureOf(plan: Plan | undefined, ground: PlanGround | undefined): string | undefined {
-  return plan === undefined || ground === undefined ? undefined : picturePage(planPicture(plan, ground, new Date()));
+function pictureOf(made: Plan | Change, ground: PlanGround | undefined): string | undefined {
+  if (ground === undefined) return undefined;
+  if ('targets' in made) return picturePage(planPicture(made, ground, new Date()));
+  return made.cluster && picturePage(changePicture(made, made.cluster, ground, new Date()));
 }
 
 /** Where a reader of the result would look for them; text and JSON have them on standard error alone. */

@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import vm from 'node:vm';
 import { cli } from './cli-process.ts';
 
 const run = promisify(execFile);
@@ -84,6 +85,12 @@ test('the installed command tells its version, renders YAML and Jsonnet, and rea
   assert.match(valid.stdout, /^Valid: 3 VMs/);
   const rendered = await cli(['render', join(root, 'examples/desired-state')], { entry });
   assert.equal(rendered.stdout, (await cli(['render', join(root, 'examples/desired-state')])).stdout);
+});
+
+test('the installed command holds the script of its pages, as a browser can read it', async () => {
+  const { pageScript } = await import(join(installed, 'dist/reconcile/report/html/script.js'));
+  assert.doesNotThrow(() => new vm.Script(pageScript()));
+  assert.match(pageScript(), /function drawBody\(panel, networks, width\) \{/);
 });
 
 test('the installed command has the sandbox: the demo runs', async () => {

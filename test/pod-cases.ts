@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DesiredElement, DesiredPods, DesiredState } from '../reconcile/desired/model.ts';
-import type { LiveNetwork } from '../reconcile/live/model.ts';
+import type { LiveNetwork, LiveState } from '../reconcile/live/model.ts';
 import type { ControllerEvent, LivePods, LiveTargetPod, OwnedInterface } from '../reconcile/live/pod-model.ts';
 import { isPodPlan, type Plan, type PodPlan } from '../reconcile/plan/model.ts';
 import { makePlan } from '../reconcile/plan/plan.ts';
@@ -85,6 +85,16 @@ export interface PodCase {
 const names = ['a', 'b', 'c', 'd', 'old'];
 
 export function podsPlan(wanted: readonly DesiredPods[], found: readonly LiveTargetPod[], options: PodCase = {}): Plan {
+  const { desired, live } = podStates(wanted, found, options);
+  return makePlan([], desired, live);
+}
+
+/** What such a plan is made from. */
+export function podStates(
+  wanted: readonly DesiredPods[],
+  found: readonly LiveTargetPod[],
+  options: PodCase = {},
+): { readonly desired: DesiredState; readonly live: LiveState } {
   const base = liveState([], { also: names.map((name) => `${name}-net`) });
   const networks = new Map([
     ...base.networks,
@@ -108,8 +118,7 @@ export function podsPlan(wanted: readonly DesiredPods[], found: readonly LiveTar
       ...options.pods,
     },
   };
-  const desired: DesiredState = { ...desiredState([]), pods: wanted, ...options.desired };
-  return makePlan([], desired, live);
+  return { desired: { ...desiredState([]), pods: wanted, ...options.desired }, live };
 }
 
 export function podPlan(

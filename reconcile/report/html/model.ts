@@ -24,7 +24,19 @@ export const cableWords: Readonly<Record<CableState, Words>> = {
 };
 
 /** What can be said of a VM or pod as a whole; one may be in several. The first is its badge. */
-export type Facet = 'failed' | 'interrupted' | 'blocked' | 'unplug' | 'plug' | 'change' | 'flight' | 'staged' | 'calm';
+export type Facet =
+  | 'failed'
+  | 'interrupted'
+  | 'blocked'
+  | 'unplug'
+  | 'plug'
+  | 'change'
+  | 'flight'
+  | 'staged'
+  | 'calm'
+  /** Due by the change that the plan is of, or before it; only where two commits are compared. */
+  | 'mine'
+  | 'before';
 
 interface FacetWords extends Words {
   /** Of the filter. */
@@ -35,6 +47,8 @@ interface FacetWords extends Words {
 
 /** In the order of filters, badges and of the list. */
 export const facetWords: Readonly<Record<Facet, FacetWords>> = {
+  mine: { sign: '◆', word: 'this change', label: 'This change', tone: 'flight' },
+  before: { sign: '◇', word: 'due before', label: 'Due before', tone: 'stays' },
   failed: { sign: '×', word: 'failed', label: 'Failed', tone: 'blocked' },
   interrupted: { sign: '!', word: 'interrupted', label: 'Interrupted', tone: 'change' },
   blocked: { sign: '×', word: 'blocked', label: 'Blocked', tone: 'blocked' },

@@ -7,6 +7,8 @@ import type { LiveState } from '../../live/model.ts';
 import { isPodPlan, type Plan, type PodPlan, type VmPlan } from '../../plan/model.ts';
 import { objectKey } from '../../vocabulary.ts';
 import { planSummary } from '../plan-text.ts';
+import { policyLines } from '../policy-words.ts';
+import { stagesLine } from '../rollout-words.ts';
 import { printable } from '../style.ts';
 import { shortRevision, sourceName, undeclaredLines } from '../words.ts';
 import { type Facet, facetWords, type Panel, type Picture } from './model.ts';
@@ -40,6 +42,7 @@ export function planPicture(plan: Plan, { desired, live, diffs }: PlanGround, ma
   }
   for (const [key, pod] of podPlans) if (!drawn.has(key)) panels.push(plannedPodPanel(pod, networks));
   const { server, kubevirtVersion, delivery, deliveryEvidence } = plan.cluster;
+  const stages = stagesLine(plan);
   return {
     kind: 'plan',
     source: printable(sourceName(plan.source)),
@@ -52,7 +55,9 @@ export function planPicture(plan: Plan, { desired, live, diffs }: PlanGround, ma
       ['KubeVirt', printable(kubevirtVersion ?? 'of unknown version')],
       ['plugs', printable(`${delivery === 'in-place' ? 'in place' : 'by migration'} (${deliveryEvidence})`)],
     ],
-    notices: undeclaredLines(plan).map(printable),
+    notices: [...(stages === undefined ? [] : [stages]), ...policyLines(plan.policy), ...undeclaredLines(plan)].map(
+      printable,
+    ),
     calm: 'As declared',
     networks: networks.names,
     panels: panels.sort(byUrgency),

@@ -45,14 +45,23 @@ export function vmPanel(diff: TargetDiff, plan: VmPlan | undefined, networks: Ne
     kind: 'VM',
     ns: printable(target.namespace),
     name: printable(target.name),
-    run: runStateWords[runStateOf(live)],
+    run: [
+      runStateWords[runStateOf(live)],
+      ...(desired.pruned === true ? ['no longer declared'] : []),
+      ...waveWords(plan),
+    ].join(', '),
     is: facetsOf(plan, cables),
-    ...(position.file === '' ? {} : { at: printable(`${position.file}:${position.line}`) }),
+    ...(position.file === '' || desired.pruned === true ? {} : { at: printable(`${position.file}:${position.line}`) }),
     ...(jacks === undefined ? {} : { jacks }),
     ...(ports === undefined ? {} : { ports }),
     cables,
     ...wordsOf(plan),
   };
+}
+
+/** The stage in which a run comes to the VM. */
+function waveWords(plan: VmPlan | undefined): readonly string[] {
+  return plan?.wave === undefined ? [] : [`wave ${printable(plan.wave.name)}`];
 }
 
 /** Blockers, steps and notes, as far as there are some. */
