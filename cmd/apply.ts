@@ -1,6 +1,6 @@
 /** `patchpanel apply`: plans and carries the plan out, or carries out a saved plan. */
 import { readFileSync, statSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Outcome } from '../reconcile/apply/model.ts';
 import type { DesiredSource } from '../reconcile/desired/load.ts';
 import { revision } from '../reconcile/desired/revision.ts';
@@ -30,6 +30,7 @@ import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
 interface ApplyFlags extends SourceFlags, ClusterFlags, LogFlags, RunFlags, PolicyFlags {
   readonly output: 'text' | 'json';
   readonly maxInFlight?: number;
+  readonly overrideWindows?: string;
   readonly actionTimeout: number;
   readonly migrationTimeout: number;
   readonly runTimeout: number;
@@ -46,6 +47,11 @@ export function addApply(program: Command, exit: Exit): void {
     .argument('[source]', `${sourceHelp}; or a plan saved with \`plan -o json\``, '.');
   addPolicy(addRunOptions(addLogFormat(addOutput(addClusterOptions(addSourceOptions(command)), ['text', 'json']))))
     .option('--max-in-flight <number>', 'VMs in change at one time; default from Settings', wholeNumber(1))
+    .option(
+      '--override-windows <reason>',
+      'act outside of the windows of the Settings; the reason is recorded',
+      someText,
+    )
     .option('--action-timeout <seconds>', 'limit on one action', wholeNumber(1), 120)
     .option(
       '--migration-timeout <seconds>',
@@ -68,6 +74,11 @@ Examples:
     .action(async (source: string, flags: ApplyFlags) => {
       exit.code = await applyVerb(source, flags);
     });
+}
+
+function someText(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must say why.');
+  return text.trim();
 }
 
 async function applyVerb(source: string, flags: ApplyFlags): Promise<ExitCode> {
@@ -182,6 +193,7 @@ async function carryOut(
         runTimeoutMs: flags.runTimeout * 1000,
         domainXml: flags.domainXml,
         savedPlan: job.given !== undefined,
+        ...(flags.overrideWindows === undefined ? {} : { overrideWindows: flags.overrideWindows }),
         signal,
       },
       (event) => {
@@ -199,6 +211,7 @@ async function carryOut(
     stop,
     { plan: make, again: make, work },
     progress.onEvent,
+    flags.overrideWindows !== undefined,
   );
 }
 

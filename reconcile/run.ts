@@ -315,8 +315,15 @@ export async function applyGuarded(
   stop: AbortSignal,
   steps: Omit<GuardedSteps<Outcome>, 'hasWork'>,
   onEvent: OnRunEvent,
+  overridesWindows = false,
 ): Promise<Guarded<Outcome>> {
-  return await guarded(cluster, lock, stop, { ...steps, hasWork: (planned) => hasWork(planned, new Date()) }, onEvent);
+  return await guarded(
+    cluster,
+    lock,
+    stop,
+    { ...steps, hasWork: (planned) => hasWork(planned, new Date(), overridesWindows) },
+    onEvent,
+  );
 }
 
 /** Whose NICs are to be declared as they are: VMs by name, or all of a selection. */

@@ -9,12 +9,12 @@ import type { Cluster } from '../kube/cluster.ts';
 import { isPodPlan, type Plan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
 import { blocksAll } from './blocks.ts';
+import { ChangeWindows } from './change-windows.ts';
 import { gateOf } from './gate.ts';
 import type { OnRunEvent, Outcome, TargetOutcome } from './model.ts';
 import { Observer } from './observer.ts';
 import { PodObserver } from './pod-observer.ts';
 import { Reasons } from './reasons.ts';
-import { closedWords } from './restart.ts';
 import { type Pace, Run } from './run.ts';
 import { runTarget } from './target-run.ts';
 
@@ -34,7 +34,9 @@ export interface ApplyOptions {
   /** The plan was saved earlier and looked at: a VM that moved since fails with `plan/stale`. */
   readonly savedPlan?: boolean;
   readonly pace?: Partial<Pace>;
-  /** Time of day, for the windows of restarts. */
+  /** Why a person acts against the windows of the Settings; left out where nobody does. */
+  readonly overrideWindows?: string;
+  /** Time of day, for the windows. */
   readonly clock?: () => Date;
 }
 
@@ -65,18 +67,21 @@ export async function applyPlan(
   );
   try {
     const targets = await Promise.all(plan.targets.map((target) => runTarget(target, run)));
-    return outcomeOf(plan, targets, run.writes, performance.now() - started);
+    const outcome = outcomeOf(plan, targets, run.writes, performance.now() - started);
+    const { overrideWindows: reason } = options;
+    return reason !== undefined && run.windows.overridden ? { ...outcome, overrode: reason } : outcome;
   } finally {
     end.abort();
   }
 }
 
 /** Whether carrying the plan out would do anything now: not where all is blocked, or waits for a window. */
-export function hasWork({ targets }: Plan, now: Date): boolean {
+export function hasWork({ targets, settings }: Plan, now: Date, overrides: boolean): boolean {
+  const windows = new ChangeWindows(settings, overrides);
+  // Behind an action that waits, the others of its target wait too.
   return targets.some(
-    ({ actions, blockers }) =>
-      !blocksAll(blockers) &&
-      actions.some((action) => action.kind !== 'restart' || closedWords(action, now) === undefined),
+    ({ actions: [first], blockers }) =>
+      first !== undefined && !blocksAll(blockers) && windows.closed(first, now) === undefined,
   );
 }
 
@@ -100,6 +105,7 @@ function outcomeOf(plan: Plan, targets: readonly TargetOutcome[], writes: number
       failed: count('failed'),
       blocked: count('blocked'),
       staged: count('staged'),
+      waiting: count('waiting'),
       interrupted,
       notStarted: count('not-started'),
       reversed: targets.filter(isReversed).length,

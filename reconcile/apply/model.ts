@@ -16,13 +16,17 @@ export type TargetResult =
   /** Not begun, as others failed before it: a canary, a wave, or as many as the settings allow. */
   | 'not-started'
   /** Staged: takes effect at the next restart. */
-  | 'staged';
+  | 'staged'
+  /** A window closed before it was done, or never was open; the next run goes on. */
+  | 'waiting';
 
 export interface ActionOutcome {
   readonly id: string;
   readonly kind: PlanAction['kind'];
   /** `reversed`: done, and taken back since another action of the target failed. */
   readonly result: 'done' | 'failed' | 'reversed' | 'not-started';
+  /** It was not started as a window is closed. */
+  readonly waits?: true;
   /** What a failed action left behind was taken back. */
   readonly reversed?: true;
   readonly milliseconds?: number;
@@ -58,11 +62,15 @@ export interface ReversalOutcome {
 export interface Outcome {
   readonly targets: readonly TargetOutcome[];
   readonly interrupted: boolean;
+  /** Windows were closed, and a person gave this reason to act all the same. */
+  readonly overrode?: string;
   readonly summary: {
     readonly converged: number;
     readonly failed: number;
     readonly blocked: number;
     readonly staged: number;
+    /** For a window. */
+    readonly waiting: number;
     readonly interrupted: number;
     /** Not begun, as others failed before them. */
     readonly notStarted: number;

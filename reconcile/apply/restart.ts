@@ -8,13 +8,13 @@ import type { Action } from '../plan/model.ts';
 import { fields, items, text } from '../systems/json-shape.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
-import { isOpen, nextOpening, wallClock } from '../windows/windows.ts';
+import { isOpen, nextOpening, type TimeWindow, wallClock } from '../windows/windows.ts';
 import type { Written } from './write.ts';
 
 type Restart = Extract<Action, { kind: 'restart' }>;
 
 /** Why the restart must wait: its windows are closed, and when one opens; undefined where one is open. */
-export function closedWords({ windows }: Restart, at: Date): string | undefined {
+export function closedWords(windows: readonly TimeWindow[], at: Date): string | undefined {
   if (isOpen(windows, at)) return undefined;
   const next = nextOpening(windows, at);
   const opens =

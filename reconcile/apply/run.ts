@@ -6,6 +6,7 @@ import type { Cluster } from '../kube/cluster.ts';
 import { actionNames } from '../plan/action-name.ts';
 import type { Plan, TargetName } from '../plan/model.ts';
 import type { ApplyOptions } from './apply.ts';
+import { ChangeWindows } from './change-windows.ts';
 import type { Gate } from './gate.ts';
 import type { ActionOutcome, OnRunEvent } from './model.ts';
 import type { Observer } from './observer.ts';
@@ -38,6 +39,7 @@ export class Run {
   readonly pods: PodObserver;
   readonly reasons: Reasons;
   readonly gate: Gate;
+  readonly windows: ChangeWindows;
   readonly ledger: Ledger;
   readonly onEvent: OnRunEvent;
   readonly pace: Pace;
@@ -66,6 +68,7 @@ export class Run {
     this.pods = parts.pods;
     this.reasons = parts.reasons;
     this.gate = parts.gate;
+    this.windows = new ChangeWindows(plan.settings, options.overrideWindows !== undefined);
     this.ledger = new Ledger(plan);
     this.onFailure = plan.settings.onFailure;
     this.promised = promisedIds(plan);

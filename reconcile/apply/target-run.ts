@@ -9,16 +9,15 @@ import { blocksAll } from './blocks.ts';
 import { gateKey } from './gate.ts';
 import type { ActionOutcome, TargetOutcome, TargetResult } from './model.ts';
 import { PodWork } from './pod-run.ts';
-import { closedWords } from './restart.ts';
 import { reverseFailed } from './reverse.ts';
 import type { Run } from './run.ts';
 import { VmWork } from './vm-work.ts';
 import type { Work } from './work.ts';
 
-/** Why an action is not started: it waits for a window, for want of time, or something failed, here or before it. */
+/** Why an action is not started: a restart or any action waits for a window, for want of time, or something failed, here or before it. */
 interface Hindrance {
   readonly reason: string;
-  readonly why: 'waits' | 'interrupted' | 'failed' | 'not-started';
+  readonly why: 'waits' | 'window' | 'interrupted' | 'failed' | 'not-started';
 }
 
 /** Runs the actions of one target; never throws, so that none stops another. */
@@ -86,7 +85,10 @@ class TargetRun<A extends PlanAction> {
 
   async #step(action: A): Promise<ActionOutcome> {
     this.#hindrance ??= await this.#hindranceOf(action);
-    if (this.#hindrance !== undefined) return notStarted(action, this.#hindrance.reason);
+    if (this.#hindrance !== undefined) {
+      const waits = this.#hindrance.why === 'window' ? { waits: true as const } : {};
+      return { ...notStarted(action, this.#hindrance.reason), ...waits };
+    }
     const { onEvent } = this.#run;
     const started = performance.now();
     onEvent({ type: 'action-started', target: this.#target, action });
@@ -136,8 +138,10 @@ class TargetRun<A extends PlanAction> {
   }
 
   #closed(action: A): Hindrance | undefined {
-    const reason = action.kind === 'restart' ? closedWords(action, this.#run.now) : undefined;
-    return reason === undefined ? undefined : { reason, why: 'waits' };
+    const reason = this.#run.windows.closed(action, this.#run.now);
+    if (reason === undefined) return undefined;
+    // All that comes before a restart is done, and is proved at once.
+    return { reason, why: action.kind === 'restart' ? 'waits' : 'window' };
   }
 
   async #predecessor(id: string): Promise<Hindrance | undefined> {
@@ -154,7 +158,8 @@ class TargetRun<A extends PlanAction> {
   }
 
   /** Of what another target did not do: whether it was held back itself. */
-  #whyNot({ result }: ActionOutcome): Hindrance['why'] {
+  #whyNot({ result, waits }: ActionOutcome): Hindrance['why'] {
+    if (waits === true) return 'window';
     if (result !== 'not-started') return 'failed';
     if (this.#run.whyOver !== undefined) return 'interrupted';
     return this.#run.gate.holdsBack && this.#outcomes.length === 0 ? 'not-started' : 'failed';
@@ -206,6 +211,7 @@ class TargetRun<A extends PlanAction> {
     if (this.#outcomes.some(({ result }) => result === 'failed')) return 'failed';
     const hindrance = this.#hindrance?.why;
     if (hindrance === 'interrupted' || hindrance === 'failed' || hindrance === 'not-started') return hindrance;
+    if (hindrance === 'window') return 'waiting';
     if (this.#plan.blockers.length > 0) return 'blocked';
     const staged = this.#plan.actions.some((action) => 'staged' in action && action.staged);
     return (staged && !this.#restarted) || hindrance === 'waits' ? 'staged' : 'converged';

@@ -11,6 +11,7 @@ function outcome(actions: readonly ActionOutcome[]): Outcome {
     failed: 1,
     blocked: 0,
     staged: 0,
+    waiting: 0,
     interrupted: 0,
     notStarted: 0,
     reversed: 0,

@@ -56,14 +56,26 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
 
 /** `3 VMs converged, 1 failed, 2 unchanged; 5 writes in 4.2 s.` */
 function outcomeSummary(outcome: Outcome): string {
-  const { converged, failed, blocked, staged, interrupted, notStarted, reversed, unchanged, writes, milliseconds } =
-    outcome.summary;
+  const {
+    converged,
+    failed,
+    blocked,
+    staged,
+    waiting,
+    interrupted,
+    notStarted,
+    reversed,
+    unchanged,
+    writes,
+    milliseconds,
+  } = outcome.summary;
   const kinds = new Set(outcome.targets.map(({ target }) => target.kind));
   const noun = kinds.size > 1 ? 'target' : kinds.has('Pod') ? 'pod' : 'VM';
   const parts = [`${count(converged, noun)} converged`];
   if (failed > 0) parts.push(`${failed} failed${reversed > 0 ? ` (${reversed} reversed)` : ''}`);
   if (blocked > 0) parts.push(`${blocked} blocked`);
   if (staged > 0) parts.push(`${staged} staged for the next restart`);
+  if (waiting > 0) parts.push(`${waiting} ${waiting === 1 ? 'waits' : 'wait'} for a window`);
   if (interrupted > 0) parts.push(`${interrupted} interrupted`);
   if (notStarted > 0) parts.push(`${notStarted} not started`);
   if (unchanged > 0) parts.push(`${unchanged} unchanged`);
@@ -76,6 +88,8 @@ export function outcomeText(outcome: Outcome, { targets }: Pick<Plan, 'targets'>
     targets.flatMap(({ target, actions }) => actions.map((action) => [action.id, describeAction(action, target)])),
   );
   const lines = outcome.targets.flatMap((target) => targetLines(target, words, style));
+  if (outcome.overrode !== undefined)
+    lines.push(style.changed(`Outside of the windows: ${printable(outcome.overrode)}`));
   lines.push(style.bold(outcomeSummary(outcome)));
   return `${lines.join('\n')}\n`;
 }

@@ -54,9 +54,10 @@ function runLines({ runs }: RunRecord, now: Date, style: Style): readonly string
 }
 
 /** What a run did, and how long it took. */
-export function runWords({ changed, writes, error, seconds }: RunRecord['runs'][number]): string {
+export function runWords({ changed, writes, error, seconds, overrode }: RunRecord['runs'][number]): string {
   const what = error === undefined ? `${changed} changed, ${count(writes, 'write')}` : printable(error.message);
-  return `${what} in ${duration(seconds * 1000)}`;
+  const against = overrode === undefined ? '' : `, outside of the windows: ${printable(overrode)}`;
+  return `${what} in ${duration(seconds * 1000)}${against}`;
 }
 
 export function shortCommit(commit: string | undefined): string {

@@ -139,6 +139,8 @@ function reasonOf(result: TargetResult): string {
   switch (result) {
     case 'converged':
       return 'NetworksChanged';
+    case 'waiting':
+      return 'NetworksPartlyChanged';
     case 'staged':
       return 'NetworksStaged';
     case 'failed':

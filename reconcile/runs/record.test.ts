@@ -40,6 +40,7 @@ function end(targets: readonly TargetOutcome[], change: Partial<RunEnd> & { read
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted: count('interrupted'),
+      waiting: 0,
       notStarted: 0,
       reversed: 0,
       held: 0,

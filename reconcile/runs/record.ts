@@ -57,6 +57,8 @@ const record = z.object({
       failed: count,
       blocked: count,
       writes: count,
+      /** Why windows were overridden. */
+      overrode: text.optional(),
       error: fault.optional(),
     }),
   ),
@@ -136,12 +138,13 @@ export function outcomeWord({ summary, interrupted }: Outcome): Exclude<RunOutco
   if (summary.failed > 0) return 'partly-failed';
   if (interrupted) return 'interrupted';
   if (summary.blocked > 0) return 'blocked';
-  return summary.staged > 0 ? 'staged' : 'converged';
+  return summary.staged + summary.waiting > 0 ? 'staged' : 'converged';
 }
 
 export function countsOf(plan: Plan, outcome: Outcome): RunRecord['counts'] {
   const targets = plan.summary.vms + (plan.summary.pods ?? 0);
-  const { staged, blocked, failed } = outcome.summary;
+  const { blocked, failed } = outcome.summary;
+  const staged = outcome.summary.staged + outcome.summary.waiting;
   const interrupted = outcome.summary.interrupted + outcome.summary.notStarted;
   return {
     targets,
@@ -175,7 +178,8 @@ export function afterRun(before: RunRecord | undefined, facts: RunFacts, end: Ru
     JSON.stringify(before.targets) !== JSON.stringify(next.targets);
   if (!isNews) return end.stamp && word === 'converged' ? { ...before, lastFullCheck: now } : undefined;
   const { converged: changed, failed, blocked, writes } = outcome.summary;
-  const run = { ...headOf(facts), commit: end.commit, outcome: word, changed, failed, blocked, writes };
+  const overrode = outcome.overrode === undefined ? {} : { overrode: oneLine(outcome.overrode, maxReasonBytes) };
+  const run = { ...headOf(facts), commit: end.commit, outcome: word, changed, failed, blocked, writes, ...overrode };
   return { ...next, runs: [run, ...(before?.runs ?? [])].slice(0, keptRuns) };
 }
 
@@ -293,6 +297,8 @@ function targetsAfter(
 const stateWord: Readonly<Record<TargetResult, TargetState>> = {
   converged: 'in-sync',
   staged: 'staged',
+  // For a window, as others for a restart.
+  waiting: 'staged',
   blocked: 'blocked',
   failed: 'failed',
   interrupted: 'interrupted',

@@ -51,10 +51,13 @@ export function timeZoneFault(timeZone: string): string | undefined {
 
 /** Whether one of the windows is open at that moment: from its start, and no longer at its end. */
 export function isOpen(windows: readonly TimeWindow[], at: Date): boolean {
-  return windows.some((window) => {
-    const [opened] = cronOf(window).previousRuns(1, new Date(at.getTime() + 1));
-    return opened !== undefined && at.getTime() < opened.getTime() + (durationMs(window.duration) ?? 0);
-  });
+  return windows.some((window) => at.getTime() < (endOf(window, at) ?? 0));
+}
+
+/** When the window closes, or closed, that last opened by then; undefined where it never did. */
+function endOf(window: TimeWindow, at: Date): number | undefined {
+  const [opened] = cronOf(window).previousRuns(1, new Date(at.getTime() + 1));
+  return opened === undefined ? undefined : opened.getTime() + (durationMs(window.duration) ?? 0);
 }
 
 /** When a window next opens after that moment, and which; undefined where none ever does. */
@@ -67,6 +70,39 @@ export function nextOpening(
     return next === null ? [] : [{ at: next, window }];
   });
   return openings.sort((one, other) => one.at.getTime() - other.at.getTime())[0];
+}
+
+/** Looks into the future end after so many windows: rules that hardly ever agree cost no more. */
+const mostLooks = 1000;
+
+/**
+ * The first moment, from that one on, at which each of the lists has an open window and none that denies is open;
+ * undefined where none is near.
+ */
+export function nextPermitted(
+  allow: readonly (readonly TimeWindow[])[],
+  deny: readonly TimeWindow[],
+  from: Date,
+): Date | undefined {
+  let at = from;
+  for (let look = 0; look < mostLooks; look += 1) {
+    const denied = ends(deny, at);
+    const closed = allow.find((windows) => !isOpen(windows, at));
+    if (denied === undefined && closed === undefined) return at;
+    const next = denied ?? nextOpening(closed ?? [], at)?.at;
+    if (next === undefined) return undefined;
+    at = next;
+  }
+  return undefined;
+}
+
+/** When the last of the windows that are open at that moment closes; undefined where none is open. */
+function ends(windows: readonly TimeWindow[], at: Date): Date | undefined {
+  const open = windows.flatMap((window) => {
+    const end = endOf(window, at);
+    return end !== undefined && at.getTime() < end ? [end] : [];
+  });
+  return open.length === 0 ? undefined : new Date(Math.max(...open));
 }
 
 /** `0 2 * * 6 for 2h, Europe/Zurich`. */
