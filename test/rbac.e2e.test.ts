@@ -180,6 +180,28 @@ test('so are declared pods', () => {
   assert.deepEqual(granted('patchpanel-apply', withPods), [...granted('patchpanel-apply'), ...rights].sort());
 });
 
+interface Named {
+  readonly resourceNames?: readonly string[];
+}
+
+test('the policy may be read by name, and written by nobody', async () => {
+  const policy = readManifests('base/policy-rbac.yaml');
+  for (const account of ['patchpanel-plan', 'patchpanel-apply']) {
+    const rights = rightsOf(account, policy).map(({ verb, group, resource }) => `${verb} ${group} ${resource}`);
+    assert.deepEqual(rights, ['get core configmaps']);
+  }
+  const rules = policy.flatMap(({ kind, rules: of }) => (kind === 'Role' ? (of as readonly Named[]) : []));
+  assert.deepEqual(
+    rules.map(({ resourceNames }) => resourceNames),
+    [['patchpanel-policy']],
+  );
+  const folder = await stage.desired('policy', { 'web-0': [] });
+  stage.requests();
+  const refused = await stage.expect(1, ['plan', folder, '--policy-configmap', 'demo/other']);
+  assert.match(refused.stderr, /cluster\/forbidden/);
+  assert.deepEqual(asked(stage.requests()), ['get core configmaps']);
+});
+
 test('exec is a role apart, for apply alone, and the same rights hold in one namespace', () => {
   const exec = ['create core pods/exec', 'get core pods/exec'];
   const events = record.filter(({ metadata }) => metadata.name === 'patchpanel-events');

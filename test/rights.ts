@@ -29,6 +29,7 @@ export function usualRights({ exec = true }: { readonly exec?: boolean } = {}): 
   const shipped = readManifests(
     'base/rbac.yaml',
     'base/record.yaml',
+    'base/policy-rbac.yaml',
     'overlays/with-pods/rbac.yaml',
     'overlays/with-restart/rbac.yaml',
     'overlays/with-sidecar/rbac.yaml',

@@ -7,6 +7,7 @@ import type { NetworkStatus } from '../systems/multus-status.ts';
 import type { LinkState, ObjectName } from '../vocabulary.ts';
 import type { LivePods } from './pod-model.ts';
 import type { Protection } from './protection.ts';
+import type { Suspension } from './suspension.ts';
 
 /** How a NIC of a VM or VMI is bound; `plugin` covers `binding.name`, `other` what patchpanel has no word for. */
 export type LiveBinding = 'bridge' | 'sriov' | 'masquerade' | 'plugin' | 'other';
@@ -132,6 +133,7 @@ export interface LiveVm extends ObjectName {
   readonly source?: string;
   /** Which of its NICs must not be taken away. */
   readonly protection?: Protection;
+  readonly suspension?: Suspension;
   /** Name of the VirtualMachinePool that owns the VM. */
   readonly pool?: string;
   readonly conditions: readonly Condition[];

@@ -6,6 +6,7 @@ import type { NetworkStatus } from '../systems/multus-status.ts';
 import type { ObjectName } from '../vocabulary.ts';
 import type { HeldMark } from './model.ts';
 import type { Protection } from './protection.ts';
+import type { Suspension } from './suspension.ts';
 
 /** An attachment as the ownership record of a pod keeps it. */
 export interface OwnedInterface {
@@ -52,6 +53,7 @@ export interface LiveTargetPod extends ObjectName {
   /** Which of its attachments must not be taken away. */
   readonly protection?: Protection;
   readonly held?: HeldMark;
+  readonly suspension?: Suspension;
   /** Controllers of the pod, the nearest first: ReplicaSet, then Deployment. */
   readonly owners: readonly { readonly kind: string; readonly name: string }[];
   /** A static pod of a node: its annotations can't be changed for good. */

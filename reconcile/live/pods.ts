@@ -15,6 +15,7 @@ import { readControllerPresence } from './pod-controller.ts';
 import type { ControllerEvent, LivePods, LiveTargetPod, OwnedInterface } from './pod-model.ts';
 import { imageVersion } from './project.ts';
 import { readProtection } from './protection.ts';
+import { readSuspension } from './suspension.ts';
 
 /** One pod by name, or those that match a selector; `key` is what the result calls them. */
 export interface PodWish {
@@ -154,6 +155,7 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
   const reported = statusText === undefined || statusText === '' ? undefined : parseNetworkStatus(statusText);
   const node = text(fields(spec).nodeName);
   const source = marks[sourceAnnotation];
+  const suspension = readSuspension(object);
   const protection = readProtection(marks[protectAnnotation]);
   const launcher = launcherOf(object);
   const held = readHeld(marks[heldAnnotation]);
@@ -175,6 +177,7 @@ function projectTargetPod(object: KubeObject, now: number): LiveTargetPod {
     ...(source === undefined ? {} : { source }),
     ...(protection === undefined ? {} : { protection }),
     ...(held === undefined ? {} : { held }),
+    ...(suspension === undefined ? {} : { suspension }),
     owners: ownersOf(object),
     mirror: marks['kubernetes.io/config.mirror'] !== undefined,
     ...(launcher === undefined ? {} : { launcher }),

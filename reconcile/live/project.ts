@@ -16,6 +16,7 @@ import type { Condition, DomainReading, LivePod, LiveVm, LiveVmi } from './model
 import { specNics, statusNics } from './nics.ts';
 import { networkStatusOf, networksOf } from './pod-annotations.ts';
 import { readProtection } from './protection.ts';
+import { readSuspension } from './suspension.ts';
 
 /** The part of a {@link LiveVm} that the VirtualMachine object itself holds. */
 export type VmPart = Omit<LiveVm, 'vmi' | 'pod' | 'domain'>;
@@ -37,6 +38,7 @@ export function projectVm(object: KubeObject): VmPart {
   const held = readHeld(metadata.annotations?.[heldAnnotation]);
   const pool = metadata.ownerReferences?.find((owner) => owner.kind === 'VirtualMachinePool')?.name;
   const source = metadata.annotations?.[sourceAnnotation];
+  const suspension = readSuspension(object);
   const protection = readProtection(metadata.annotations?.[protectAnnotation]);
   return {
     namespace,
@@ -54,6 +56,7 @@ export function projectVm(object: KubeObject): VmPart {
     ...(metadata.labels === undefined ? {} : { labels: metadata.labels }),
     ...(source === undefined ? {} : { source }),
     ...(protection === undefined ? {} : { protection }),
+    ...(suspension === undefined ? {} : { suspension }),
     ...(pool === undefined ? {} : { pool }),
     conditions: conditionsOf(object.status),
     hardware: hardwareFacts(template.spec, fields(template.metadata).annotations),

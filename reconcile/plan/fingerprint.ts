@@ -169,6 +169,7 @@ function vmFields(vm: LiveVm): Json {
     ...(vm.held === undefined ? {} : { held: { input: vm.held.input ?? null, instance: vm.held.instance ?? null } }),
     ...(vm.source === undefined ? {} : { source: vm.source }),
     ...(vm.protection === undefined ? {} : { protection: protectionField(vm.protection) }),
+    ...(vm.suspension === undefined ? {} : { suspended: true }),
   };
 }
 

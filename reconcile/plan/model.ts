@@ -153,6 +153,7 @@ export type BlockerCode =
   | 'agent-unread'
   | 'agent-dropped'
   | 'restart-refused'
+  | 'suspended'
   | 'held'
   | 'other-source'
   | 'renamed'

@@ -166,6 +166,7 @@ export const blockerCodes = [
   'agent-unread',
   'agent-dropped',
   'restart-refused',
+  'suspended',
   'held',
   'other-source',
   'renamed',

@@ -34,6 +34,7 @@ import { renamesOf, whereabouts } from './renames.ts';
 import { type Restart, restartOf, wantsRestart } from './restart.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
 import { summaryOf } from './summary.ts';
+import { isSuspended, suspensions } from './suspended.ts';
 import { type Labels, withWaves } from './waves.ts';
 
 /** What a run may lay down over the settings of the repository. */
@@ -77,15 +78,16 @@ export function makePlan(
     ...(options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight }),
   };
   const holders = macHolders(live);
-  const renames = renamesOf(diffs, live);
-  const within = (forbidden: Forbidden): Planned => planTargets(diffs, { desired, live, settings, holders, forbidden });
-  const unlimited = within(renames);
+  const forbidden = new Map([...renamesOf(diffs, live), ...suspensions(diffs, { ...desired, settings }, live)]);
+  const within = (kept: Forbidden): Planned =>
+    planTargets(diffs, { desired, live, settings, holders, forbidden: kept });
+  const unlimited = within(forbidden);
   const removals = removalsOf(unlimited, diffs, live);
   const { maxRemovals } = settings;
   const { targets, pods } =
     maxRemovals !== undefined && exceeds(removals, maxRemovals)
       ? within(
-          new Map([...renames, ...removalBlockers([...unlimited.targets, ...unlimited.pods], removals, maxRemovals)]),
+          new Map([...forbidden, ...removalBlockers([...unlimited.targets, ...unlimited.pods], removals, maxRemovals)]),
         )
       : unlimited;
   const listed: readonly TargetPlan[] = [
@@ -183,15 +185,17 @@ function draftOf(diff: TargetDiff, { desired, live, settings, forbidden }: Surro
   // What a shortage of ports will strike out changes nothing of the next start.
   const count = portCountOutcome(context, portShortage(context, outcome.steps) === undefined ? outcome.steps : []);
   const restarts = wantsRestart(context, outcome.steps, outcome.notes, count);
+  const suspended = isSuspended(forbidden.get(targetKeyOf(target)));
   const writes =
     restarts ||
     count?.write !== undefined ||
-    outcome.steps.some((step) => !isFree(step, outcome.steps)) ||
+    outcome.steps.some((step) => !isFree(step, outcome.steps, suspended)) ||
     diff.attachments.some(wantsWrite);
   const onVm = writes
     ? [...vmBlockers(context), ...(forbidden.get(targetKeyOf(target)) ?? [])]
     : heldFollows(context, outcome.steps);
-  const eligible = onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps));
+  const eligible =
+    onVm.length === 0 ? outcome.steps : outcome.steps.filter((step) => isFree(step, outcome.steps, suspended));
   const shortage = portShortage(context, eligible);
   // Where the VM as a whole is blocked, its number of ports is not touched either, and the blocker speaks for it.
   const ports = count?.write !== undefined && onVm.length > 0 ? undefined : count;
@@ -248,10 +252,11 @@ function windowsOf({ desired }: TargetDiff, { restart, restartWindows = [] }: Se
 
 /**
  * Whether the step is open to a VM that is blocked: following what is in flight writes nothing, and the record of what
- * patchpanel owns is its own. A NIC that is yet to be unplugged keeps its record.
+ * patchpanel owns is its own, save on one that is suspended. A NIC that is yet to be unplugged keeps its record.
  */
-function isFree(step: Step, all: readonly Step[]): boolean {
+function isFree(step: Step, all: readonly Step[], suspended: boolean): boolean {
   if (step.kind === 'follow') return true;
+  if (suspended) return false;
   return step.kind === 'release' && !all.some(({ kind, name }) => kind === 'unplug' && name === step.name);
 }
 

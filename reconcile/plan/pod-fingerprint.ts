@@ -68,6 +68,7 @@ function podFields(pod: LiveTargetPod): Json {
           ),
     status: status === undefined ? null : 'problem' in status ? status : statusKeysOf(pod).toSorted(),
     ...(pod.held === undefined ? {} : { held: pod.held.input ?? null }),
+    ...(pod.suspension === undefined ? {} : { suspended: true }),
     owned: Object.fromEntries(
       pod.owned.map(({ name, network, interface: iface }) => [name, `${objectKey(network)} ${iface}`]),
     ),

@@ -12,6 +12,7 @@ import { elementNetworkBlockers } from './pod-networks.ts';
 import { type PodPorts, portPlanOf } from './pod-ports.ts';
 import { protectedBlocker, protectedPod } from './protection.ts';
 import { blocker } from './steps.ts';
+import { isSuspended } from './suspended.ts';
 
 type DistributiveOmit<T, Key extends PropertyKey> = T extends unknown ? Omit<T, Key> : never;
 /** An action before it has its id. */
@@ -44,7 +45,8 @@ export function draftPod(
   const judged = diff.attachments.map((one) => judge(diff, one, live, refused.get(one.name)));
   const blockers = judged.flatMap((one) => one.blockers);
   const steps = orderOf(diff, judged);
-  const writes = steps.some((step) => !isFree(step));
+  const suspended = isSuspended(forbidden);
+  const writes = steps.some((step) => !isFree(step) || (suspended && step.kind === 'pod-release'));
   const inAnnotation = steps.some((step) => step.kind.startsWith('pod-') && !isFree(step));
   const wantsChange =
     inAnnotation || judged.some(({ blocked, attachment }) => blocked && attachment.state !== 'converged');
@@ -57,7 +59,10 @@ export function draftPod(
     ...(writes ? agentBlockers(diff, steps) : []),
     ...(inAnnotation ? droppedDomain(diff, steps) : []),
   ];
-  if (onPod.length > 0) return { diff, steps: afterBlock(diff, steps), blockers: [...onPod, ...blockers] };
+  if (onPod.length > 0) {
+    const left = afterBlock(diff, steps).filter(({ kind }) => !suspended || kind === 'pod-follow');
+    return { diff, steps: left, blockers: [...onPod, ...blockers] };
+  }
   const ports = portPlanOf(diff, steps);
   if (ports?.shortage !== undefined) {
     return { diff, steps: steps.filter(isFree), blockers: [ports.shortage, ...blockers], ports: ports.ports };

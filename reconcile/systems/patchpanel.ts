@@ -9,6 +9,9 @@ export const sourceAnnotation = 'patchpanel.dev/source';
 /** On a VM or pod: `true`, or a list of attachments with commas, which must not be taken away. */
 export const protectAnnotation = 'patchpanel.dev/protect';
 
+/** On a VM or pod: a person has it left alone; any value but `false`. */
+export const suspendAnnotation = 'patchpanel.dev/suspend';
+
 /** On a VM, value `acknowledged`: its owner knows that another tool writes the same lists. */
 export const sharedOwnershipAnnotation = 'patchpanel.dev/shared-ownership';
 

@@ -4,6 +4,7 @@ import {
   durationFault,
   isOpen,
   nextOpening,
+  nextPermitted,
   startFault,
   type TimeWindow,
   timeZoneFault,
@@ -86,4 +87,21 @@ test('what is no window is refused, with what to write', () => {
 test('in words', () => {
   assert.equal(windowWords(saturdays), '0 2 * * 6 for 2h, Europe/Zurich');
   assert.equal(wallClock(new Date('2026-11-28T01:00:00Z'), 'Europe/Zurich'), '2026-11-28 02:00 Europe/Zurich');
+});
+
+test('the first moment that all windows permit, and none denies', () => {
+  const nightly: TimeWindow = { start: '0 1 * * *', duration: '3h', timeZone: 'UTC' };
+  const twoToThree: TimeWindow = { start: '0 1 * * *', duration: '2h', timeZone: 'UTC' };
+  const at = new Date('2026-11-24T12:00:00Z');
+  for (const [allow, deny, next] of [
+    [[], [], '2026-11-24T12:00:00.000Z'],
+    [[[saturdays]], [], '2026-11-28T01:00:00.000Z'],
+    [[[saturdays], [nightly]], [], '2026-11-28T01:00:00.000Z'],
+    [[[nightly]], [twoToThree], '2026-11-25T03:00:00.000Z'],
+    [[[nightly]], [nightly], undefined],
+    [[[saturdays], [hourly]], [], '2026-11-28T01:30:00.000Z'],
+    [[[]], [], undefined],
+  ] as const) {
+    assert.equal(nextPermitted(allow, deny, at)?.toISOString(), next, JSON.stringify([allow, deny]));
+  }
 });

@@ -73,7 +73,7 @@ export function nextOpening(
 }
 
 /** Looks into the future end after so many windows: rules that hardly ever agree cost no more. */
-const mostLooks = 1000;
+const mostLooks = 200;
 
 /**
  * The first moment, from that one on, at which each of the lists has an open window and none that denies is open;

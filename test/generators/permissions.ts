@@ -1,6 +1,6 @@
 /** What patchpanel asks of a cluster, as RBAC spells it; the roles of examples/deploy are generated from it. */
 
-export type Use = 'plan' | 'apply' | 'trace' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events' | 'pods';
+export type Use = 'plan' | 'apply' | 'trace' | 'exec' | 'restart' | 'sidecar' | 'record' | 'events' | 'pods' | 'policy';
 
 export interface Permission {
   readonly group: string;
@@ -92,6 +92,13 @@ export const permissions: readonly Permission[] = [
     scope: 'home',
     why: 'keeps the record of the last runs, with `--record`; `status` needs `get` alone, and `status -o html` also looks at what `plan` may read',
     without: 'the record is not written, which is a warning; `--if-changed` ends with `cluster/forbidden`',
+  },
+  {
+    group: '',
+    resource: 'configmaps',
+    verbs: { policy: ['get'] },
+    scope: 'home',
+    why: 'reads the one ConfigMap of `--policy-configmap`, which it never writes',
   },
   {
     group: 'coordination.k8s.io',

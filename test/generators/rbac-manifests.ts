@@ -11,6 +11,8 @@ const home = 'patchpanel';
 const vms = 'prod';
 /** Name of the ConfigMap and the Lease of the CronJob. */
 const recordName = 'patchpanel-record';
+/** Name of the ConfigMap that the owner of the platform writes. */
+const policyName = 'patchpanel-policy';
 
 /** What each role holds. `apply` plans first, so it has what `plan` has. */
 const roles = {
@@ -24,6 +26,7 @@ const roles = {
   record: { uses: ['record'], scope: 'home' },
   events: { uses: ['events'], scope: 'namespace' },
   pods: { uses: ['pods'], scope: 'namespace' },
+  policy: { uses: ['policy'], scope: 'home' },
 } as const satisfies Readonly<Record<string, { readonly uses: readonly Use[]; readonly scope: Permission['scope'] }>>;
 
 type RoleName = keyof typeof roles;
@@ -41,6 +44,7 @@ export function clusterRoles(): string {
     recordRole(),
     clusterRole('events'),
     clusterRole('pods'),
+    policyRole(),
   ]);
 }
 
@@ -95,6 +99,18 @@ function recordRole(): Manifest {
     { ...rule, resourceNames: [recordName], verbs: rule.verbs.filter((verb) => verb !== 'create') },
   ]);
   return { ...rest, rules: split };
+}
+
+/** Read by name alone, and written by nobody here. */
+function policyRole(): Manifest {
+  const { rules, ...rest } = role('policy', { kind: 'Role', namespace: home });
+  return { ...rest, rules: rules.map((rule) => ({ ...rule, resourceNames: [policyName] })) };
+}
+
+/** What lets runs read the policy of the platform owner. */
+export function policyRbac(): string {
+  const binding = namespaceBinding('policy', home);
+  return note + documents([policyRole(), { ...binding, subjects: [subject('plan'), subject('apply')] }]);
 }
 
 /** What lets `apply` write the networks annotation of pods. */
