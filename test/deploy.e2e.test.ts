@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { configMaps } from '../reconcile/kube/resources.ts';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
 import { desiredFiles } from './cli-stage.ts';
 import { type ClusterUnderTest, startCluster } from './cluster-under-test.ts';
@@ -32,6 +33,9 @@ before(async () => {
   await push({ 'web-0': ['storage'], 'web-1': ['storage'] });
   server = await startGitServer({ root, credentials: { username: 'bot', password }, intercept });
   cluster = await startCluster({ speed: 10 });
+  const policy = base.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'patchpanel-policy');
+  assert.ok(policy !== undefined);
+  await cluster.admin.create(configMaps, policy);
 });
 after(async () => {
   await cluster?.stop();
@@ -67,7 +71,7 @@ function ours(objects: readonly Manifest[], recheckAfter = '1h'): readonly Manif
     stringData: { username: 'bot', password },
   };
   const configured = objects.map((object) =>
-    object.kind === 'ConfigMap'
+    object.kind === 'ConfigMap' && object.metadata.name === 'patchpanel'
       ? {
           ...object,
           data: { ...(object.data as object), repository: `${server.url}/vms.git`, 'recheck-after': recheckAfter },
@@ -194,5 +198,8 @@ test('a plan has nothing to finish, and ends at once', { skip }, async () => {
   const stopped = await run(ours(await kustomize('overlays/plan-only')), {}, '"type":"rendering"');
   hangs = false;
   assert.equal(stopped.code, 143, stopped.stderr);
-  assert.deepEqual(stopped.asked, []);
+  assert.deepEqual(
+    stopped.asked.map(({ verb, path }) => `${verb} ${path}`),
+    ['get /api/v1/namespaces/patchpanel/configmaps/patchpanel-policy'],
+  );
 });

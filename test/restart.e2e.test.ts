@@ -7,7 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome } from '../reconcile/apply/model.ts';
-import { defaultSettings } from '../reconcile/desired/model.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { connect } from '../reconcile/kube/connect.ts';
 import { isStatus } from '../reconcile/kube/failures.ts';
@@ -306,7 +305,7 @@ test('the window closes while it waits for its turn', async () => {
   const windows = [{ start: '0 2 * * *', duration: '1h', timeZone: 'UTC' }];
   const plan: Plan = {
     ...made,
-    settings: { ...defaultSettings, maxInFlight: 1 },
+    settings: { ...made.settings, maxInFlight: 1 },
     targets: made.targets.map((target) =>
       isPodPlan(target)
         ? target
