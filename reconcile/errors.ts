@@ -189,6 +189,18 @@ export const errorTable = {
     when: 'Signatures are demanded of what can have none: a folder, or a saved plan.',
     remedy: 'Give the http(s) URL of the repository.',
   },
+  'trust/repository': {
+    exit: badInput,
+    retryable: false,
+    when: 'The policy of the platform owner lists repositories, and the source is none of them.',
+    remedy: 'Check the URL; or have the owner of the platform add the repository to the policy.',
+  },
+  'trust/namespace': {
+    exit: badInput,
+    retryable: false,
+    when: 'A VM, a pod or a network is outside of the namespaces that the policy gives the repository.',
+    remedy: 'Declare it in the repository that has the namespace; or have the owner of the platform add it to the policy.',
+  },
   'trust/keys': {
     exit: badInput,
     retryable: false,

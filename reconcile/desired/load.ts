@@ -9,6 +9,7 @@ import { type GitSource, openGit } from './git-source.ts';
 import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { DesiredState, SourceIdentity } from './model.ts';
+import { admit, outsiders, type RepositoryRules } from './repositories.ts';
 import type { SignatureDemand } from './signatures.ts';
 import { sourceMark } from './source-mark.ts';
 import type { SourceTree } from './source-tree.ts';
@@ -27,6 +28,8 @@ export interface LoadOptions {
   readonly jsonnet?: JsonnetOptions;
   /** Signatures that the commit, or its tag, must have: each demand is to be met. */
   readonly signatures?: readonly SignatureDemand[];
+  /** The only repositories that may declare anything, and what each may. */
+  readonly repositories?: RepositoryRules;
   readonly signal?: AbortSignal;
 }
 
@@ -48,7 +51,9 @@ export async function loadDesired(
   onEvent: (event: LoadEvent) => void = () => {},
 ): Promise<DesiredState> {
   const limits = { ...defaultLimits, ...options.limits };
-  const { tree, identity } = await openSource(source, limits, options, onEvent);
+  const admission = options.repositories === undefined ? undefined : admit(source, options.repositories);
+  const signatures = [...(options.signatures ?? []), ...(admission?.signatures ?? [])];
+  const { tree, identity } = await openSource(source, limits, signatures, options.signal, onEvent);
   const errors: PatchpanelError[] = [];
   const combination = new Combination(tree.path, options.defaultNamespace ?? 'default', errors);
   await render(tree, options, errors, onEvent, (document) => {
@@ -60,10 +65,16 @@ export async function loadDesired(
   if (state.targets.length === 0 && state.pods === undefined) {
     throw new PatchpanelError('source/empty', `no NetworkAttachments object in ${describe(source)}`);
   }
+  if (admission !== undefined) throwAll(outsiders(state, admission));
   const found = identity();
   // What a change is held against is never applied.
   const mark = source.kind === 'checkout' ? undefined : sourceMark(found, options, options.sourceId);
-  return { source: mark === undefined ? found : { ...found, mark }, ...state, files: tree.fileCount };
+  return {
+    source: mark === undefined ? found : { ...found, mark },
+    ...state,
+    files: tree.fileCount,
+    ...(admission === undefined ? {} : { scope: admission.rule.namespaces }),
+  };
 }
 
 /** Files that are read at one time. */
@@ -78,7 +89,8 @@ interface OpenSource {
 async function openSource(
   source: LoadSource,
   limits: Limits,
-  { signatures = [], signal }: LoadOptions,
+  signatures: readonly SignatureDemand[],
+  signal: AbortSignal | undefined,
   onEvent: (event: LoadEvent) => void,
 ): Promise<OpenSource> {
   if (source.kind === 'git') {

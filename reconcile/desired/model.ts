@@ -198,4 +198,6 @@ export interface DesiredState {
   readonly pods?: readonly DesiredPods[];
   /** Number of files read. */
   readonly files: number;
+  /** Namespaces that the repository may act in, of which the last character may be a `*`; all where it is left out. */
+  readonly scope?: readonly string[];
 }

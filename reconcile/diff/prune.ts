@@ -1,5 +1,6 @@
 /** VMs that no object names any more: which of them are pruned, and why the others are left alone. */
 import type { DesiredState, DesiredTarget } from '../desired/model.ts';
+import { isWithin } from '../desired/repositories.ts';
 import { isOfAnother } from '../desired/source-mark.ts';
 import type { UndeclaredVm } from '../live/model.ts';
 
@@ -18,9 +19,11 @@ export type PruneVerdict = 'prune' | 'another' | LeftWhy;
 
 /** `another`: the VM is no business of this desired state. */
 export function pruneVerdict(
-  { source: mark }: Pick<UndeclaredVm, 'source'>,
-  { source, settings }: Pick<DesiredState, 'source' | 'settings'>,
+  { source: mark, namespace }: Pick<UndeclaredVm, 'source' | 'namespace'>,
+  { source, settings, scope }: Pick<DesiredState, 'source' | 'settings' | 'scope'>,
 ): PruneVerdict {
+  // A mark is text that anybody with the VM can write, and an id that anybody with the command line can give.
+  if (scope !== undefined && !isWithin(namespace, scope)) return 'another';
   if (isOfAnother(mark, source)) return 'another';
   if (!settings.prune) return 'prune-off';
   if (source.mark === undefined) return 'no-id';
@@ -31,7 +34,7 @@ export function pruneVerdict(
 /** The VMs that are to be pruned: none for a desired state that declares nothing at all. */
 export function pruned(
   undeclared: readonly UndeclaredVm[],
-  desired: Pick<DesiredState, 'source' | 'settings' | 'targets' | 'pods'>,
+  desired: Pick<DesiredState, 'source' | 'settings' | 'scope' | 'targets' | 'pods'>,
 ): readonly UndeclaredVm[] {
   if (desired.targets.length === 0 && (desired.pods ?? []).length === 0) return [];
   const declared = new Set(desired.targets.map(({ target }) => `${target.namespace}/${target.name}`));

@@ -150,7 +150,7 @@ function removalsOf({ targets, pods }: Planned, diffs: readonly TargetDiff[], li
 /** VMs without an object that the plan does not touch; those of other repositories are none of its business. */
 function leftAlone(desired: DesiredState, live: LiveState): Pick<Plan, 'undeclared'> {
   const left = (live.undeclared ?? []).flatMap(({ namespace, name, owned, source }): PlanUndeclared[] => {
-    const why = pruneVerdict({ ...(source === undefined ? {} : { source }) }, desired);
+    const why = pruneVerdict({ namespace, ...(source === undefined ? {} : { source }) }, desired);
     if (why === 'prune' || why === 'another' || owned.length === 0) return [];
     return [{ namespace, name, owned, ...(source === undefined ? {} : { source }), why }];
   });
