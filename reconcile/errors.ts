@@ -199,7 +199,8 @@ export const errorTable = {
     exit: badInput,
     retryable: false,
     when: 'A VM, a pod or a network is outside of the namespaces that the policy gives the repository.',
-    remedy: 'Declare it in the repository that has the namespace; or have the owner of the platform add it to the policy.',
+    remedy:
+      'Declare it in the repository that has the namespace; or have the owner of the platform add it to the policy.',
   },
   'trust/keys': {
     exit: badInput,
