@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import type { Policy } from '../reconcile/desired/policy.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
-import { type LoadUnderPolicy, policyOf } from '../reconcile/run.ts';
+import { readPolicy } from '../reconcile/live/policy.ts';
+import type { LoadUnderPolicy } from '../reconcile/run.ts';
 import type { ObjectName } from '../reconcile/vocabulary.ts';
 import { type ClusterAccessFlags, openCluster } from './cluster-options.ts';
 import { configMapPlace } from './run-options.ts';
@@ -37,7 +38,7 @@ export async function optionsUnderPolicy(
 /** The policy that is named; undefined where none is. @throws PatchpanelError `cli/usage`, `policy/missing`, `cluster/*` */
 export async function policyUnder(flags: PolicyFlags, cluster: Cluster): Promise<Policy | undefined> {
   const place = policyPlace(flags);
-  return place === undefined ? undefined : await policyOf(cluster, place);
+  return place === undefined ? undefined : await readPolicy(cluster, place);
 }
 
 function policyPlace({ policyConfigmap }: PolicyFlags): ObjectName | undefined {

@@ -176,7 +176,7 @@ export function runFacts(
     by: host,
     started: new Date(),
     source: sourceText(source),
-    inputs: inputs === undefined ? '' : digest(inputs),
+    inputs: inputs === undefined ? '' : inputsDigest(inputs),
   };
 }
 
@@ -189,8 +189,16 @@ function sourceText(source: SourceIdentity | DesiredSource): string {
 }
 
 /** What decides, beside the commit, what is rendered, and whose commits are. */
-function digest({ defaultNamespace, jsonnet, signatures = [] }: LoadOptions): string {
+export function inputsDigest({ defaultNamespace, jsonnet, signatures = [], repositories }: LoadOptions): string {
   const { extStr, extCode, tlaStr, tlaCode } = jsonnet ?? {};
-  const text = JSON.stringify([defaultNamespace, extStr, extCode, tlaStr, tlaCode, ...signatures]);
+  const text = JSON.stringify([
+    defaultNamespace,
+    extStr,
+    extCode,
+    tlaStr,
+    tlaCode,
+    ...signatures,
+    ...(repositories?.rules ?? []),
+  ]);
   return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

@@ -1,6 +1,7 @@
 /** `patchpanel validate`: every fault of a desired state, without a cluster. */
 
 import type { Command } from 'commander';
+import type { DesiredSource } from '../reconcile/desired/load.ts';
 import { type DesiredState, podQueryKey } from '../reconcile/desired/model.ts';
 import { type Policy, parsePolicy } from '../reconcile/desired/policy.ts';
 import { revision } from '../reconcile/desired/revision.ts';
@@ -59,8 +60,9 @@ Examples:
 async function validateVerb(source: string, flags: ValidateFlags, version: string): Promise<ExitCode> {
   const progress = makeProgress(flags.logFormat);
   try {
-    const policy = flags.policy === undefined ? {} : { policy: policyFile(flags.policy) };
-    const desired = await load(desiredSource(source, flags), { ...loadOptions(flags), ...policy }, progress.onEvent);
+    const from = desiredSource(source, flags);
+    const policy = flags.policy === undefined ? {} : { policy: policyFile(flags.policy, from) };
+    const desired = await load(from, { ...loadOptions(flags), ...policy }, progress.onEvent);
     await print(validAs(desired, flags.output, version));
     return exitCodes.ok;
   } catch (error) {
@@ -135,8 +137,10 @@ function validText(desired: DesiredState): string {
   return `Valid: ${fleetWords(targets.length, pods?.length)} with ${attachments} in ${count(files, 'file')}.\n${tightened}`;
 }
 
-function policyFile(file: string): Policy {
-  return parsePolicy(file, readText('--policy', file));
+/** A folder is mostly a clone that is looked at before it is pushed: which repository it is of, nobody knows. */
+function policyFile(file: string, source: DesiredSource): Policy {
+  const { repositories, ...policy } = parsePolicy(file, readText('--policy', file));
+  return source.kind === 'folder' || repositories === undefined ? policy : { ...policy, repositories };
 }
 
 function attachmentsOf({ targets, pods = [] }: DesiredState): number {

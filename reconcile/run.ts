@@ -13,7 +13,8 @@ import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
 import { type LoadOptions, type LoadSource, loadDesired } from './desired/load.ts';
 import { type DesiredState, defaultSettings } from './desired/model.ts';
-import type { Policy } from './desired/policy.ts';
+import { type Policy, repositoriesOf } from './desired/policy.ts';
+import { refuseUnvouched } from './desired/repositories.ts';
 import { revision } from './desired/revision.ts';
 import { settingsOfNow, tightenedKeys, underPolicy } from './desired/tighten.ts';
 import { diffState, needsDomainXml } from './diff/diff.ts';
@@ -25,7 +26,6 @@ import { readDomains } from './live/domain.ts';
 import type { DomainReading, LiveState, LiveVm } from './live/model.ts';
 import { narrowed } from './live/narrow.ts';
 import { type DomainXmlPolicy, observe } from './live/observe.ts';
-import { readPolicy } from './live/policy.ts';
 import { selectVms, type VmSelection } from './live/select.ts';
 import { allWanted, wantedBy } from './live/wanted.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs } from './plan/fingerprint.ts';
@@ -52,7 +52,7 @@ export async function load(source: LoadSource, options: LoadUnderPolicy, onEvent
   const shown = source.kind === 'folder' ? place : `${place} at ${source.ref}`;
   onEvent({ type: 'rendering', source: shown });
   const desired = await stage('render', () =>
-    loadDesired(source, options, (event) => {
+    loadDesired(source, { ...options, ...repositoriesOf(options.policy) }, (event) => {
       if (event.kind === 'fetched' && source.kind === 'git') {
         onEvent({ type: 'fetched', commit: `${source.ref ?? 'HEAD'}@sha1:${event.commit}` });
       }
@@ -110,8 +110,11 @@ export async function loadBase(
   options: LoadUnderPolicy,
   onEvent: OnRunEvent,
 ): Promise<LoadedBase> {
+  // It is never applied: nobody has to have signed it, and what it declared elsewhere is no fault of the change.
+  const { signatures: _, policy, ...others } = options;
+  const brakes = policy === undefined ? {} : { policy: { from: policy.from, ceilings: policy.ceilings } };
   try {
-    const state = await load(source, options, onEvent);
+    const state = await load(source, { ...others, ...brakes }, onEvent);
     return { base: { kind: 'rendered', source: state.source }, state };
   } catch (error) {
     return { base: unrendered(source.ref ?? 'HEAD', error) };
@@ -279,16 +282,12 @@ function networksOf({ targets }: Plan): readonly ObjectName[] {
   return targets.flatMap(({ read }) => readNetworks(read.fields));
 }
 
-/** What holds over all repositories. @throws what {@link readPolicy} throws */
-export async function policyOf(cluster: Cluster, place: ObjectName): Promise<Policy> {
-  return await readPolicy(cluster, place);
-}
-
 /**
  * A saved plan, unless what it was made from has moved, under the policy of now.
- * @throws PatchpanelError `plan/stale`, also where the policy would no longer let it be made
+ * @throws PatchpanelError `plan/stale`, also where the policy would no longer let it be made; `trust/unverifiable`
  */
 export async function freshEnough(saved: Plan, policy: Policy | undefined, cluster: Cluster): Promise<Plan> {
+  refuseUnvouched(saved, policy?.repositories);
   const settings = policy === undefined ? saved.settings : settingsOfNow(saved.settings, policy);
   await refuseStale(saved, cluster);
   if (policy === undefined) return saved;

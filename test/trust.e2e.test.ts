@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { stringify } from 'yaml';
 import { configMaps, virtualMachines } from '../reconcile/kube/resources.ts';
 import { fields, text } from '../reconcile/systems/json-shape.ts';
 import { type GitServer, git, startGitServer } from '../sandbox/git-server.ts';
@@ -103,6 +104,63 @@ test('a commit that nobody signed, or not the right one, is refused before anyth
   assert.match(plan ?? '', /is a saved plan, which has no signature/);
   assert.match(folder ?? '', /is a folder, which has no signature/);
   assert.match(half ?? '', /keys are given, and nothing says what must be signed/);
+});
+
+async function putPolicy(name: string, spec: object): Promise<void> {
+  const policy = stringify({ apiVersion: 'patchpanel.dev/v1alpha1', kind: 'Policy', spec });
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: 'demo', name } };
+  const { admin } = stage.cluster;
+  const found = await admin.get(configMaps, 'demo', name);
+  if (found === undefined) await admin.create(configMaps, { ...object, data: { 'policy.yaml': policy } });
+  else await admin.mergePatch(configMaps, 'demo', name, { data: { 'policy.yaml': policy } });
+}
+
+test('the owner says which repository may declare what, and who must sign there', { skip }, async () => {
+  const carol = sshKey('carol');
+  const url = `${open.url}/owned.git`;
+  const other = `${open.url}/stray.git`;
+  const policy = ['--policy-configmap', 'demo/owner'];
+  const owned = { url: `${open.url}/owned`, namespaces: ['demo'] };
+  const verify = { mode: 'head', allowedSigners: carol.line };
+  await putPolicy('owner', { repositories: [{ ...owned, verify }] });
+  await push('owned.git', { 'db-0': ['storage'] });
+  await push('stray.git', { 'db-0': ['storage'] }, carol.file);
+  const apply = ['apply', url, ...policy, '--record', 'demo/owned', '--if-changed'];
+
+  const saved = join(stage.folder, 'owned.json');
+  await writeFile(saved, (await stage.run(['plan', url, '-o', 'json'])).stdout);
+  const anybody = join(stage.folder, 'anybody');
+  await writeFile(anybody, sshKey('anybody').line);
+  const ends = await Promise.all(
+    [
+      ['apply', url, ...policy],
+      ['plan', other, ...policy],
+      ['plan', join(stage.folder, 'stray.git'), ...policy],
+      ['apply', saved, ...policy],
+      ['plan', url, ...policy, '--verify-signatures', 'head', '--allowed-signers', anybody],
+    ].map((args) => stage.expect(3, args, { env: { KUBECONFIG: stage.kubeconfig } })),
+  );
+  const [unsigned, stray, folder, plan, options] = ends.map(({ stderr }) => stderr);
+  const from = 'ConfigMap demo/owner, policy\\.yaml';
+  assert.match(unsigned ?? '', new RegExp(`is not signed, which is demanded by the policy \\(${from}\\)`));
+  assert.match(stray ?? '', new RegExp(`/stray is not among the repositories in ${from}`));
+  assert.match(folder ?? '', new RegExp(`is a folder, and only the repositories in ${from} are allowed`));
+  assert.match(plan ?? '', /a saved plan proves nothing of where it is from/);
+  assert.match(options ?? '', /is not signed/);
+
+  // What is signed is applied; what is verified by another rule is looked at anew.
+  await push('owned.git', { 'db-0': ['storage'] }, carol.file);
+  assert.match((await stage.expect(0, apply)).stdout, /1 VM converged/);
+  assert.match((await stage.expect(0, apply)).stdout, /^unchanged/);
+  await putPolicy('owner', { repositories: [{ ...owned, namespaces: ['prod'] }] });
+  const outside = await stage.expect(3, apply);
+  assert.match(
+    outside.stderr,
+    /db-0\.yaml:\d+:\d+: the VM db-0 is in the namespace demo, which is not among those of this/,
+  );
+  assert.match(outside.stderr, /the network storage-net is in the namespace demo/);
+  assert.match(outside.stderr, /trust\/namespace/);
+  assert.deepEqual(stage.writes().filter((write) => write.startsWith('PATCH virtualmachines')).length, 1);
 });
 
 function appFlags(github: GithubStandIn, key: string): readonly string[] {

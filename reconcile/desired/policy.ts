@@ -2,6 +2,7 @@
 import { PatchpanelError, PatchpanelErrors } from '../errors.ts';
 import { checkPolicy } from './check-document.ts';
 import type { Settings } from './model.ts';
+import type { RepositoryRules } from './repositories.ts';
 import { brakesOf } from './settings.ts';
 import { parseYaml, SourceText } from './yaml-documents.ts';
 
@@ -10,6 +11,13 @@ export interface Policy {
   readonly from: string;
   /** What it says nothing of is missing. */
   readonly ceilings: Partial<Settings>;
+  /** The only repositories that may declare anything; all may where it is missing. */
+  readonly repositories?: RepositoryRules;
+}
+
+/** The part of a policy that a load looks at. */
+export function repositoriesOf(policy: Policy | undefined): { readonly repositories?: RepositoryRules } {
+  return policy?.repositories === undefined ? {} : { repositories: policy.repositories };
 }
 
 /**
@@ -27,6 +35,10 @@ export function parsePolicy(from: string, content: string): Policy {
     const found = policy === undefined ? 'is empty' : `has ${checked.length} documents`;
     throw new PatchpanelError('policy/missing', `${from} ${found} where one Policy object is expected`);
   }
-  const { overridableWindows = false, ...spec } = policy.spec;
-  return { from, ceilings: brakesOf(spec, { from: 'policy', overridable: overridableWindows }) };
+  const { overridableWindows = false, repositories, ...spec } = policy.spec;
+  return {
+    from,
+    ceilings: brakesOf(spec, { from: 'policy', overridable: overridableWindows }),
+    ...(repositories === undefined ? {} : { repositories: { from, rules: repositories } }),
+  };
 }

@@ -2,7 +2,7 @@
 import { PatchpanelError, type Position } from '../errors.ts';
 import type { ObjectName } from '../vocabulary.ts';
 import { parseGitUrl } from './git-url.ts';
-import type { DesiredPods, DesiredTarget } from './model.ts';
+import type { DesiredPods, DesiredTarget, SourceIdentity } from './model.ts';
 import type { SignatureDemand, SignatureMode } from './signatures.ts';
 
 /** What the policy says of one repository, or of all below a path where the URL ends in `/*`. */
@@ -25,7 +25,9 @@ export interface RepositoryRules {
   readonly rules: readonly RepositoryRule[];
 }
 
-type Source = { readonly kind: 'folder' | 'checkout'; readonly path: string } | { readonly kind: 'git'; readonly url: string };
+type Source =
+  | { readonly kind: 'folder' | 'checkout'; readonly path: string }
+  | { readonly kind: 'git'; readonly url: string };
 
 /** A source, and what the policy says of it. */
 export interface Admission {
@@ -50,6 +52,21 @@ export function admit(source: Source, { from, rules }: RepositoryRules): Admissi
   }
   const signatures = rule.verify === undefined ? [] : [{ ...rule.verify, by: `the policy (${from})` }];
   return { rule, from, signatures };
+}
+
+/**
+ * A saved plan says itself which repository and commit it is of, and anybody can write a file: where the owner says which
+ * repositories count, it does not.
+ * @throws PatchpanelError `trust/unverifiable`
+ */
+export function refuseUnvouched(
+  { source }: { readonly source: SourceIdentity },
+  rules: RepositoryRules | undefined,
+): void {
+  if (rules === undefined) return;
+  const what = source.kind === 'git' ? `${source.url} with --ref ${source.commit}` : 'the repository itself';
+  const message = `a saved plan proves nothing of where it is from, and only the repositories in ${rules.from} are allowed`;
+  throw new PatchpanelError('trust/unverifiable', message, { remedy: `Apply ${what}.` });
 }
 
 /** One spelling of each URL: host in lower case, no default port, user info, query, `.git` or slash at its end. */

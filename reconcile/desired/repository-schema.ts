@@ -39,9 +39,9 @@ const verify = z
     mode: z.enum(signatureModes).describe('What must be signed: the commit, the tag that --ref names, or both.'),
     allowedSigners: z
       .string()
-      .optional()
+      .exactOptional()
       .describe('SSH keys that may sign, one a line, as ssh-keygen -Y verify reads them.'),
-    openpgpKeys: z.string().optional().describe('OpenPGP keys that may sign, armored.'),
+    openpgpKeys: z.string().exactOptional().describe('OpenPGP keys that may sign, armored.'),
   })
   .superRefine(({ allowedSigners, openpgpKeys }, context) => {
     if (allowedSigners === undefined && openpgpKeys === undefined) {
@@ -63,8 +63,8 @@ export const repositoriesSchema = z
       namespaces: namespaces().describe(
         'Namespaces whose VMs and pods it may declare; with * at its end, all that begin so.',
       ),
-      networkNamespaces: namespaces().optional().describe('Namespaces whose networks it may use beside those.'),
-      verify: verify.optional().describe('Signatures that must be there, beside those that options demand.'),
+      networkNamespaces: namespaces().exactOptional().describe('Namespaces whose networks it may use beside those.'),
+      verify: verify.exactOptional().describe('Signatures that must be there, beside those that options demand.'),
     }),
   )
   .min(1, { error: 'must have at least one entry: without one no repository is allowed' })

@@ -1,6 +1,7 @@
 /** What Settings may say. The brakes among it are fields that any kind may have which sets them. */
 import * as z from 'zod';
 import { durationFault, startFault, timeZoneFault } from '../windows/windows.ts';
+import { repositoriesSchema } from './repository-schema.ts';
 import { apiVersion, labelKey, labelValue, metadata, namespaceName, objectName } from './schema-fields.ts';
 
 /** Text that one of the rules for windows finds no fault with. */
@@ -183,6 +184,7 @@ export const policySchema = z
     spec: z
       .strictObject({
         ...z.strictObject(brakes).partial().shape,
+        repositories: repositoriesSchema.optional(),
         overridableWindows: z
           .boolean()
           .optional()

@@ -2,7 +2,7 @@
 import type { Limit, Settings, WindowRule } from './model.ts';
 import type { PolicyDocument, SettingsDocument } from './settings-schema.ts';
 
-type Brakes = Omit<PolicyDocument['spec'], 'overridableWindows'>;
+type Brakes = Omit<PolicyDocument['spec'], 'overridableWindows' | 'repositories'>;
 type Written = Required<Brakes>;
 
 /** The settings that an object spells out; what it leaves out stays out, or has its default. */
