@@ -150,6 +150,7 @@ test('the owner says which repository may declare what, and who must sign there'
 
   // What is signed is applied; what is verified by another rule is looked at anew.
   await push('owned.git', { 'db-0': ['storage'] }, carol.file);
+  stage.requests();
   assert.match((await stage.expect(0, apply)).stdout, /1 VM converged/);
   assert.match((await stage.expect(0, apply)).stdout, /^unchanged/);
   await putPolicy('owner', { repositories: [{ ...owned, namespaces: ['prod'] }] });
