@@ -160,3 +160,30 @@ test('of a git URL the base is another ref of it; the comment has the marker tha
   assert.match(text, /compared with `main@sha1:[0-9a-f]{40}`/);
   await stage.expect(3, [...common.slice(0, 6), '--base', 'nope']);
 });
+
+test('an object that is removed: with prune on, what is unplugged is of the change', async () => {
+  const folder = await pullRequest('pruned', { 'web-0': [], 'web-1': ['mgmt'] }, { 'web-0': [] });
+  const settings =
+    'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nmetadata: {name: settings}\nspec: {prune: true}\n';
+  await git(folder, 'checkout', '--quiet', 'main');
+  await writeFiles(folder, { 'settings.yaml': settings });
+  await commitAll(folder, 'prune');
+  await stage.expect(0, ['apply', folder, '--source-id', 'fleet']);
+  await git(folder, 'checkout', '--quiet', 'change');
+  await git(folder, 'merge', '--quiet', '--no-edit', 'main');
+  const args = ['plan', folder, '--source-id', 'fleet', '--base', 'main'];
+  const { stdout } = await stage.expect(2, args);
+  assert.match(stdout, /Of this change:\n\ndemo\/web-1 [\s\S]*- unplug mgmt/);
+  const json = JSON.parse((await stage.expect(2, [...args, '-o', 'json'])).stdout);
+  assert.equal(json.declared.prune, true);
+  assert.deepEqual(json.declared.summary.unplugged, 1);
+  assert.deepEqual(json.cluster.plan, JSON.parse((await stage.expect(2, [...args.slice(0, -2), '-o', 'json'])).stdout));
+  await stage.expect(2, [...args, '-o', 'sarif']);
+  await stage.expect(2, [...args, '-o', 'junit']);
+  const [, , ...declaredOnly] = args;
+  const alone = await cli(['plan', folder, ...declaredOnly, '--no-cluster']);
+  assert.match(
+    alone.stdout,
+    /- mgmt out of mgmt-net\n {2}\. the object is removed: what patchpanel plugged is unplugged \(prune is on\)/,
+  );
+});
