@@ -9,11 +9,12 @@ interface Job {
   readonly plan: Plan;
   readonly kubeconfig: string;
   readonly event: RunEvent['type'];
+  readonly actionTimeoutMs: number;
 }
 
-const { plan, kubeconfig, event } = JSON.parse(await text(process.stdin)) as Job;
+const { plan, kubeconfig, event, actionTimeoutMs } = JSON.parse(await text(process.stdin)) as Job;
 const cluster = await connect({ kubeconfig });
-const options = { actionTimeoutMs: 20_000, runTimeoutMs: 60_000, domainXml: 'auto' } as const;
+const options = { actionTimeoutMs, runTimeoutMs: 60_000, domainXml: 'auto' } as const;
 await applyPlan(plan, cluster, options, ({ type }) => {
   if (type === event) process.stdout.write(`${type}\n`);
 });

@@ -75,11 +75,16 @@ export async function unreachable(): Promise<unknown> {
 }
 
 /** Applies in a process of its own, which is killed outright once the run tells of such an event. */
-export async function killedAfter(plan: Plan, kubeconfig: string, event: RunEvent['type']): Promise<void> {
+export async function killedAfter(
+  plan: Plan,
+  kubeconfig: string,
+  event: RunEvent['type'],
+  actionTimeoutMs = 20_000,
+): Promise<void> {
   const child = spawn(process.execPath, [new URL('apply-child.ts', import.meta.url).pathname], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const job = { plan, kubeconfig, event };
+  const job = { plan, kubeconfig, event, actionTimeoutMs };
   child.stdin.end(JSON.stringify(job));
   let told = '';
   child.stdout.on('data', (text) => {

@@ -5,7 +5,7 @@ import type { Outcome } from '../reconcile/apply/model.ts';
 import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Scenario, Stage } from './apply-scenario.ts';
 import { stage } from './apply-scenario.ts';
-import { failure, heal, results, type Vms, withVm } from './apply-support.ts';
+import { failure, heal, killedAfter, results, type Vms, withVm } from './apply-support.ts';
 
 suite('reversal', () => {
   let here: Stage;
@@ -138,6 +138,17 @@ suite('reversal', () => {
     await heal(here);
     const { outcome } = await scenario.run(vms);
     assert.deepEqual(results(outcome), { 'db-0': 'converged' }, JSON.stringify(outcome));
+  });
+
+  test('killed on the way back, the next run converges', async () => {
+    const scenario = await withVm(here, 'killed');
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const vms: Vms = { 'db-0': ['fine', { name: 'stuck', on: 'vlan20' }] };
+    await killedAfter(await scenario.plan(vms), here.kubeconfig, 'reversing', 2000);
+    await heal(here);
+    const { outcome } = await scenario.run(vms);
+    assert.deepEqual(results(outcome), { 'db-0': 'converged' }, JSON.stringify(outcome));
+    await scenario.assertConverged(vms);
   });
 
   test('a run whose time is up takes nothing back and marks nothing', async () => {

@@ -83,6 +83,8 @@ function validMark(vm: LiveVm, input: string): HeldMark | undefined {
 
 /** Whether a mark is left on a VM that is as declared by now: a later change would meet it. */
 export function isLeftOver({ vm, diff, networks }: VmContext): boolean {
+  // What a person put there stays.
+  if (vm.held?.input === undefined) return false;
   const isDone = diff.attachments.every(({ differences }) => differences.every(({ layer }) => layer === 'guest'));
   return isDone && validMark(vm, inputDigest(diff.desired, networks)) !== undefined;
 }

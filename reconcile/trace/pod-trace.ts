@@ -13,6 +13,7 @@ import {
 import type { Position } from '../errors.ts';
 import type { LiveState } from '../live/model.ts';
 import type { LiveTargetPod } from '../live/pod-model.ts';
+import { heldWords, podHeldBlocker } from '../plan/held.ts';
 import type { Blocker, PodPlan } from '../plan/model.ts';
 import { podBlockers, podRunState } from '../plan/pod-eligibility.ts';
 import { type Layer, objectKey } from '../vocabulary.ts';
@@ -98,9 +99,18 @@ export function makePodTrace(findings: PodFindings): Trace {
     ...(plan?.ports === undefined ? {} : { ports: plan.ports }),
     agrees: nics.every(({ lag, role }) => lag === undefined || role === 'unmanaged'),
     nics,
-    blockers: podBlockers(diff, live),
+    blockers: [...heldOf(diff, live, desired), ...podBlockers(diff, live)],
     gaps: [...evidence.gaps, ...domainGap(pod, subject.desired)],
   };
+}
+
+/** Without a desired state nobody can tell whether the hold still stands: that there is one, counts. */
+function heldOf(diff: PodDiff, live: LiveState, desired: DesiredState | undefined): readonly Blocker[] {
+  const { held } = diff.pod;
+  if (held === undefined) return [];
+  return desired === undefined
+    ? [heldWords(held, diff.pod, 'pod')]
+    : [podHeldBlocker(diff, live.networks)].flatMap((one) => one ?? []);
 }
 
 function domainGap({ domain }: LiveTargetPod, desired: DesiredPods): readonly string[] {

@@ -206,6 +206,23 @@ test('a pool, and another tool, are told as what stops the next change', () => {
   assert.match(traceText(trace, makeStyle(false)), /^next change blocked \(vm-pool\) /m);
 });
 
+test('a hold is told, with or without the desired state', () => {
+  const target = declared([blue]);
+  const state = desiredState([target]);
+  const also = { also: ['blue-net'] };
+  const plain = liveState([runningVm()], also);
+  const [diff] = diffState(state, plain);
+  assert.ok(diff !== undefined);
+  const { input = '' } = makePlan([diff], state, plain).targets[0] ?? {};
+  const vm = runningVm([], { vm: { held: { input, instance: 'uid-vmi-db-0', reason: 'the guest took none' } } });
+  for (const given of [target, undefined]) {
+    const { blockers } = traceOf(vm, {}, given, also);
+    assert.match(blockers.find(({ code }) => code === 'held')?.message ?? '', /the guest took none/, String(given));
+  }
+  const changed = traceOf(vm, {}, declared([{ ...blue, mac: '02:00:00:00:00:01' }]), also);
+  assert.deepEqual(changed.blockers, []);
+});
+
 test('the reference page has every cause', () => {
   const page = readFileSync(new URL('../../docs/reference/trace.md', import.meta.url), 'utf8');
   for (const code of Object.keys(causes)) assert.ok(page.includes(`\n| \`${code}\``), code);

@@ -6,6 +6,7 @@ import { type LayerReadings, readLayers, traceNic } from '../diff/layers.ts';
 import type { AttachmentDiff, TargetDiff } from '../diff/model.ts';
 import type { LiveState, LiveVm } from '../live/model.ts';
 import { runStateOf, vmBlockers } from '../plan/eligibility.ts';
+import { heldWords } from '../plan/held.ts';
 import type { Blocker, TargetPlan } from '../plan/model.ts';
 import type { VmContext } from '../plan/steps.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
@@ -75,9 +76,16 @@ export function makeTrace(findings: Findings): Trace {
     ...(plan?.ports === undefined ? {} : { ports: plan.ports }),
     agrees: counted.every(({ lag }) => lag === undefined),
     nics,
-    blockers: vmBlockers(context),
+    blockers: [...vmBlockers(context), ...heldAnyway(vm, desired)],
     gaps: [...evidence.gaps, ...domainGap(vm)],
   };
+}
+
+/** Without a desired state nobody can tell whether the hold still stands: that there is one, counts. */
+function heldAnyway(vm: LiveVm, desired: DesiredState | undefined): readonly Blocker[] {
+  // What can't be read holds whatever is declared, and is told with the rest.
+  if (desired !== undefined || vm.held?.input === undefined) return [];
+  return [heldWords(vm.held, vm, 'vm')];
 }
 
 function domainGap({ domain, namespace }: LiveVm): readonly string[] {
