@@ -1,6 +1,7 @@
 /** What is to be done about one attachment: the rule by its state, and whether the VM runs. */
 
 import type { DesiredAttachment } from '../desired/model.ts';
+import { isOfAnother } from '../desired/source-mark.ts';
 import { restartFields } from '../diff/diff.ts';
 import { type NicTraces, traceNic } from '../diff/layers.ts';
 import type { AttachmentDiff, Difference } from '../diff/model.ts';
@@ -21,6 +22,13 @@ export function attachmentOutcome(context: VmContext, diff: AttachmentDiff): Out
     const refused = offLimits(context, diff.wanted, traces);
     if (refused !== undefined) return blockedBy(refused);
   }
+  const outcome = outcomeInState(context, diff, traces);
+  // The record of a VM of another repository is that one's to tidy.
+  if (!isOfAnother(context.vm.source, context.source)) return outcome;
+  return { ...outcome, steps: outcome.steps.filter(({ kind }) => kind !== 'release') };
+}
+
+function outcomeInState(context: VmContext, diff: AttachmentDiff, traces: NicTraces): Outcome {
   switch (context.runState) {
     case 'running':
     case 'paused':
