@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { configMaps } from '../reconcile/kube/resources.ts';
+import { configMaps, virtualMachines } from '../reconcile/kube/resources.ts';
+import { sourceAnnotation } from '../reconcile/systems/patchpanel.ts';
 import { type GitServer, startGitServer } from '../sandbox/git-server.ts';
 import { desiredFiles } from './cli-stage.ts';
 import { type ClusterUnderTest, startCluster } from './cluster-under-test.ts';
@@ -56,6 +57,15 @@ async function push(vms: Parameters<typeof desiredFiles>[0]): Promise<void> {
   const folder = join(root, 'vms.git');
   await writeFiles(join(folder, 'prod'), desiredFiles(vms));
   await commitAll(folder, 'NICs');
+}
+
+/** The repository is read from another ref or folder: it must be told that it is the same. */
+async function handOver(): Promise<void> {
+  for (const name of ['web-0', 'web-1']) {
+    const annotations = { [sourceAnnotation]: null };
+    await cluster.admin.mergePatch(virtualMachines, 'demo', name, { metadata: { annotations } });
+  }
+  cluster.requests();
 }
 
 function user(use: string): string {
@@ -158,6 +168,7 @@ test('the overlay of the README keeps to one namespace', { skip }, async () => {
   const objects = await kustomize(folder);
   assert.match(JSON.stringify(objects), /registry\.your\.org/);
   await push({ 'web-0': ['storage', 'backup'] });
+  await handOver();
   const result = await run(ours(objects));
   assert.equal(result.code, 0, `${result.stdout}\n${result.stderr}`);
   assert.deepEqual(result.writes, [`patch ${vm}/web-0`]);
@@ -173,6 +184,7 @@ test('the overlay of the README keeps to one namespace', { skip }, async () => {
 test('with-exec lets a run look into libvirt', { skip }, async () => {
   const objects = await kustomize('overlays/with-exec');
   await push({ 'web-0': ['storage'] });
+  await handOver();
   const result = await run(ours(objects));
   assert.equal(result.code, 0, `${result.stdout}\n${result.stderr}`);
   assert.match(result.stdout, /layers agree: vm, vmi, pod, multus, domain/);
