@@ -105,13 +105,14 @@ local pod(name, namespace=null, attachments=[], target=null, selector=null, repa
     std.mapWithIndex(function(index, name) vm(name, namespace, of(name, index), pciePorts, restart=restart), names),
 
   // Policy; only in a file at the root of the desired state.
-  settings(maxInFlight=null, restart=null, restartWindows=null):: {
+  // `brakes` has further keys of the spec.
+  settings(maxInFlight=null, restart=null, restartWindows=null, brakes={}):: {
     apiVersion: apiVersion,
     kind: 'Settings',
     spec: {
       maxInFlight: maxInFlight,
       restart: restart,
       restartWindows: restartWindows,
-    },
+    } + brakes,
   },
 }

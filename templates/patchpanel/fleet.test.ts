@@ -14,7 +14,7 @@ test('a VM with every kind of NIC, and with settings', { skip: skipJsonnet }, as
   const { targets, settings } = await render(
     t,
     `[
-      pp.settings(maxInFlight=9, restart='stage'),
+      pp.settings(maxInFlight=9, restart='stage', brakes={ maxFailures: 2 }),
       pp.vm('obj', 'prod', target='db-0', pciePorts=24, attachments=[
         pp.bridge('a', 'net-a'),
         pp.bridge('b', 'other/net-b', mac='02-70-70-00-00-01', model='virtio', state='down'),
@@ -23,7 +23,7 @@ test('a VM with every kind of NIC, and with settings', { skip: skipJsonnet }, as
       ]),
     ]`,
   );
-  assert.deepEqual(settings, { ...defaultSettings, maxInFlight: 9, restart: 'stage' });
+  assert.deepEqual(settings, { ...defaultSettings, maxInFlight: 9, maxFailures: 2, restart: 'stage' });
   const [vm] = targets;
   assert.deepEqual([vm?.target.namespace, vm?.target.name, vm?.pciePorts], ['prod', 'db-0', 24]);
   assert.deepEqual(
