@@ -21,6 +21,7 @@ export function unrendered(ref: string, error: unknown): Base {
   };
 }
 
+/** Whatever is no fault of what the commit holds: the host, the clone, the trust in it. */
 function isNotOfItsFiles({ code }: PatchpanelError): boolean {
-  return /^(?:git|cli)\/|^internal$|^source\/unsupported-transport$/.test(code);
+  return !/^(?:source|yaml|schema|desired|jsonnet)\//.test(code) || code === 'source/unsupported-transport';
 }
