@@ -98,7 +98,7 @@ test('no text from outside can become markup', () => {
     jacks: [{ at: 1, is: 'used', what: evil }],
     ports: evil,
     cables: [{ name: evil, is: 'blocked', net: 0, to: 1, mac: evil, say: evil }],
-    blocks: [{ code: evil, nic: evil, text: evil, remedy: evil, at: evil }],
+    blocks: [{ code: evil, nic: evil, text: evil, remedy: evil, paste: evil, at: evil }],
     steps: [[evil, evil]],
     notes: [evil],
   };
@@ -106,6 +106,16 @@ test('no text from outside can become markup', () => {
     assert.ok(!/<img|onerror=alert\(1\)>|&lt;/.test(html), html);
     // Tags of ours alone.
     for (const [, tag = ''] of html.matchAll(/<\/?([a-z0-9]+)/g))
-      assert.match(tag, /^(svg|g|rect|path|title|ul|ol|li|p|div|span|code|b|button|details|summary)$/);
+      assert.match(tag, /^(svg|g|rect|path|title|ul|ol|li|p|div|span|code|b|button|details|summary|pre)$/);
   }
+});
+
+test('what is to be pasted elsewhere is folded, and keeps its lines', () => {
+  const block = { code: 'shared-ownership', text: 'kept by Argo CD', paste: 'spec:\n  ignoreDifferences: [<x>]' };
+  const html = drawBody(panel({ cables: [], blocks: [block] }), [], 200);
+  assert.match(
+    html,
+    /<details class="paste"><summary>To paste<\/summary><pre>spec:\n {2}ignoreDifferences: \[&#60;x&#62;\]<\/pre>/,
+  );
+  assert.doesNotMatch(drawBody(panel({ cables: [], blocks: [{ code: 'x', text: 'y' }] }), [], 200), /To paste/);
 });

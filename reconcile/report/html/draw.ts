@@ -135,11 +135,15 @@ function drawRow(run: Run, networks: readonly string[], ns: string): string {
   return `<li class="row t-${run.is}"><span class="state"><span class="sign" aria-hidden="true">${sign}</span>${word}</span><span class="nic" title="${escapeHtml(run.name)}">${escapeHtml(run.name)}</span>${network}${mac}${say}</li>`;
 }
 
-function drawBlock({ code, nic, text, remedy, at }: Block): string {
+function drawBlock({ code, nic, text, remedy, paste, at }: Block): string {
   const whom = nic === undefined ? '' : `<b>${escapeHtml(nic)}</b> `;
   const way = remedy === undefined ? '' : `<span class="remedy">${escapeHtml(remedy)}</span>`;
+  const fold =
+    paste === undefined
+      ? ''
+      : `<details class="paste"><summary>To paste</summary><pre>${escapeHtml(paste)}</pre></details>`;
   const place = at === undefined ? '' : ` <code class="at">${escapeHtml(at)}</code>`;
-  return `<li><span class="sign" aria-hidden="true">×</span><span>${whom}${escapeHtml(text)} <code>${escapeHtml(code)}</code>${place}${way}</span></li>`;
+  return `<li><span class="sign" aria-hidden="true">×</span><span>${whom}${escapeHtml(text)} <code>${escapeHtml(code)}</code>${place}${way}${fold}</span></li>`;
 }
 
 /** All of a panel but its head. `width` is that of the strips of the fleet, so that their networks stand in line. */

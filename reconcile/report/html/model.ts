@@ -96,6 +96,8 @@ export interface Block {
   readonly nic?: string;
   readonly text: string;
   readonly remedy?: string;
+  /** Lines for the owner of the object, to be pasted there. */
+  readonly paste?: string;
   readonly at?: string;
 }
 

@@ -88,6 +88,8 @@ summary b{color:var(--ink);font-weight:600}
 .blocks code{color:var(--muted)}
 .remedy{display:block;color:var(--ink)}
 .remedy::before{content:"→ ";color:var(--muted)}
+.paste summary{cursor:pointer;color:var(--muted)}
+.paste pre{margin:4px 0;overflow-x:auto;font-size:12.5px}
 .steps li{padding-left:4px}
 .steps .sign{margin-right:6px}
 .notes{color:var(--muted);font-size:12.5px}

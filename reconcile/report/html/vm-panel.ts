@@ -77,12 +77,13 @@ export function wordsOf(plan: TargetPlan | undefined): Pick<Panel, 'blocks' | 's
   };
 }
 
-export function blockOf({ code, attachment, message, remedy, position }: Blocker): Block {
+export function blockOf({ code, attachment, message, remedy, paste, position }: Blocker): Block {
   return {
     code,
     ...(attachment === undefined ? {} : { nic: printable(attachment) }),
     text: printable(message),
     remedy: printable(remedy),
+    ...(paste === undefined ? {} : { paste: paste.split('\n').map(printable).join('\n') }),
     ...(position === undefined ? {} : { at: printable(`${position.file}:${position.line}`) }),
   };
 }
