@@ -434,7 +434,8 @@ export const errorTable = {
     exit: partlyFailed,
     retryable: true,
     when: 'A layer did not come to agree with a change in time.',
-    remedy: 'The message names the layer and the last reason; once that is mended, running again goes on from there.',
+    remedy:
+      'The message names the layer and the last reason; mend that and run again, where the target is held after lifting the hold.',
   },
   'apply/not-attached': {
     exit: partlyFailed,
@@ -447,7 +448,8 @@ export const errorTable = {
     exit: partlyFailed,
     retryable: true,
     when: 'The node reported that it could not plug a NIC into the pod, or take one out of it.',
-    remedy: 'Mend what the report says, such as the CNI config or its bridge on that node, then run again.',
+    remedy:
+      'Mend what the report says, such as the CNI config or its bridge on that node, and run again, where the target is held after lifting the hold.',
   },
   'apply/refused': {
     exit: partlyFailed,
