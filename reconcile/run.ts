@@ -31,6 +31,7 @@ import { allWanted, wantedBy } from './live/wanted.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs } from './plan/fingerprint.ts';
 import { isPodPlan, type Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
+import { exceeds } from './plan/removals.ts';
 import type { PlanGround } from './report/html/plan-picture.ts';
 import { movedWords } from './report/moved-words.ts';
 import { shortRevision } from './report/words.ts';
@@ -289,6 +290,11 @@ function networksOf({ targets }: Plan): readonly ObjectName[] {
 export async function freshEnough(saved: Plan, policy: Policy | undefined, cluster: Cluster): Promise<Plan> {
   refuseUnvouched(saved, policy?.repositories);
   const settings = policy === undefined ? saved.settings : settingsOfNow(saved.settings, policy);
+  const limit = settings.maxRemovals;
+  if (policy !== undefined && limit !== undefined && exceeds(saved.removals, limit)) {
+    const message = `the plan would unplug more NICs (${saved.removals?.planned ?? 0}) than the policy (${policy.from}) lets it by now`;
+    throw new PatchpanelError('plan/stale', message);
+  }
   await refuseStale(saved, cluster);
   if (policy === undefined) return saved;
   return { ...saved, settings, policy: { from: policy.from, tightened: tightenedKeys(saved.settings, settings) } };

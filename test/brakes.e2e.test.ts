@@ -98,7 +98,10 @@ test('a saved plan is held against the policy of now', async () => {
   await policy({ suspend: true });
   const stale = await stage.expect(7, ['apply', file, ...underPolicy]);
   assert.match(stale.stderr, /is stricter than the plan: suspend is true now, and was not set/);
-  await policy({ denyWindows: [{ start: '* * * * *', duration: '1h' }] });
+  await policy({ maxRemovals: 0 });
+  const many = await stage.expect(7, ['apply', file, ...underPolicy]);
+  assert.match(many.stderr, /the plan would unplug more NICs \(1\) than the policy \(ConfigMap patchpanel/);
+  await policy({ maxRemovals: 1, denyWindows: [{ start: '* * * * *', duration: '1h' }] });
   assert.match((await stage.expect(0, ['apply', file, ...underPolicy])).stdout, /the policy denies changes now/);
   assert.deepEqual(await stage.guestNics('web-1'), ['default', 'mgmt', 'storage']);
 });

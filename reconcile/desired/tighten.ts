@@ -125,7 +125,7 @@ export function underPolicy(desired: DesiredState, { from, ceilings }: Policy): 
 
 /** Brakes that decide what stands in a plan; the others are looked at while it is carried out. */
 const planned: readonly (keyof Settings)[] = [
-  ...(['waves', 'prune', 'maxRemovals', 'suspend', 'suspendedNamespaces', 'restart'] as const),
+  ...(['waves', 'prune', 'suspend', 'suspendedNamespaces', 'restart'] as const),
 ];
 
 /**

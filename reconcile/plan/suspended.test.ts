@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blue, red, steps } from '../../test/plan-cases.ts';
+import { brief, declares, owns, podPlan, podWith, wants } from '../../test/pod-cases.ts';
 import { declared, desiredState, liveState, runningVm } from '../../test/vm-builder.ts';
 import type { DesiredState, DesiredTarget, Settings } from '../desired/model.ts';
 import { diffState } from '../diff/diff.ts';
@@ -114,4 +115,16 @@ test('a plan is stale once its VM is suspended', () => {
     moved.map(({ moved: fields }) => fields.map(({ field }) => field)),
     [['vm.suspended']],
   );
+});
+
+test('a pod is left alone by its object and by its annotation, its record too', () => {
+  const own = podPlan(declares([wants('a')], { suspended: true }), podWith([]));
+  assert.deepEqual([own?.actions, own?.blockers.map(({ code }) => code)], [[], ['suspended']]);
+  const marked = podPlan(declares([wants('a')]), podWith([], { suspension: { by: 'kubectl-annotate' } }));
+  assert.match(marked?.blockers[0]?.remedy ?? '', /kubectl -n prod annotate pod web patchpanel\.dev\/suspend-$/);
+  const record = podWith([], { owned: [owns('a')] });
+  assert.deepEqual(podPlan(declares([]), record)?.actions.map(brief), ['release a']);
+  const kept = podPlan(declares([], { suspended: true }), record);
+  assert.deepEqual([kept?.actions, kept?.blockers.map(({ code }) => code)], [[], ['suspended']]);
+  assert.equal(podPlan(declares([], { suspended: true }), podWith([])), undefined);
 });
