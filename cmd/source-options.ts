@@ -14,6 +14,7 @@ export interface SourceFlags extends SignatureFlags, GithubAppFlags {
   readonly ref: string;
   readonly path?: string;
   readonly sourceId?: string;
+  readonly sourceRef?: string;
   readonly namespace?: string;
   readonly gitUsername?: string;
   readonly gitPasswordFile?: string;
@@ -60,6 +61,7 @@ export function addSourceOptions(command: Command): Command {
       'what VMs are marked with as declared here, in place of repository, folder and ref; a folder on disk has none without it',
       sourceId,
     )
+    .option('--source-ref <ref>', 'branch in that mark, where --ref pins a commit of it')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('--git-token-file <file>', 'file with an access token; or PATCHPANEL_GIT_TOKEN')
     .option('--git-username <name>', 'user of basic authentication; or PATCHPANEL_GIT_USERNAME')
@@ -134,6 +136,7 @@ export function loadOptions(flags: SourceFlags, signal?: AbortSignal): LoadOptio
     signatures: signatureDemands(flags),
     defaultNamespace: flags.namespace ?? 'default',
     ...(flags.sourceId === undefined ? {} : { sourceId: flags.sourceId }),
+    ...(flags.sourceRef === undefined ? {} : { sourceRef: flags.sourceRef }),
     jsonnet: {
       extStr: flags.extStr ?? {},
       extCode: flags.extCode ?? {},

@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly defaultNamespace?: string;
   /** What the objects are marked with that a run changes, in place of repository, folder and ref. */
   readonly sourceId?: string;
+  /** The branch that stands in the mark, where the ref pins a commit of it. */
+  readonly sourceRef?: string;
   readonly limits?: Partial<Limits>;
   readonly jsonnet?: JsonnetOptions;
   /** Signatures that the commit, or its tag, must have: each demand is to be met. */
@@ -68,7 +70,7 @@ export async function loadDesired(
   if (admission !== undefined) throwAll(outsiders(state, admission));
   const found = identity();
   // What a change is held against is never applied.
-  const mark = source.kind === 'checkout' ? undefined : sourceMark(found, options, options.sourceId);
+  const mark = source.kind === 'checkout' ? undefined : sourceMark(found, options);
   return {
     source: mark === undefined ? found : { ...found, mark },
     ...state,

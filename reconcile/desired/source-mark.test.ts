@@ -9,23 +9,28 @@ function git(url: string, path = '', ref = 'main', mark?: string): SourceIdentit
 const url = 'https://git.example.com/net/vms';
 
 test('a mark names repository, folder and ref, however they are spelled', () => {
-  assert.equal(sourceMark(git(url), {}, undefined), `${url}?ref=main`);
-  assert.equal(sourceMark(git(`${url}.git`), { defaultNamespace: 'default' }, undefined), `${url}?ref=main`);
-  assert.equal(sourceMark(git(`${url}/`, './prod/'), {}, undefined), `${url}//prod?ref=main`);
-  assert.equal(sourceMark({ kind: 'folder', path: '/vms', digest: '' }, {}, undefined), undefined);
-  assert.equal(sourceMark({ kind: 'folder', path: '/vms', digest: '' }, {}, 'prod'), 'prod');
-  assert.equal(sourceMark(git(url), {}, 'prod'), 'prod');
+  assert.equal(sourceMark(git(url), {}), `${url}?ref=main`);
+  assert.equal(sourceMark(git(`${url}.git`), { defaultNamespace: 'default' }), `${url}?ref=main`);
+  assert.equal(sourceMark(git(`${url}/`, './prod/'), {}), `${url}//prod?ref=main`);
+  assert.equal(sourceMark({ kind: 'folder', path: '/vms', digest: '' }, {}), undefined);
+  assert.equal(sourceMark({ kind: 'folder', path: '/vms', digest: '' }, { sourceId: 'prod' }), 'prod');
+  assert.equal(sourceMark(git(url), { sourceId: 'prod' }), 'prod');
+});
+
+test('a commit of a branch leaves the mark of the branch, where that is told', () => {
+  assert.equal(sourceMark(git(url, '', 'c0ffee'), { sourceRef: 'main' }), sourceMark(git(url), {}));
+  assert.notEqual(sourceMark(git(url, '', 'c0ffee'), {}), sourceMark(git(url), {}));
 });
 
 test('what is rendered otherwise bears another mark, of the same repository', () => {
   const source = git(url, '', 'main', `${url}?ref=main`);
   const marks = [
-    sourceMark(git(url), {}, undefined),
-    sourceMark(git(url, '', 'staging'), {}, undefined),
-    sourceMark(git(url), { defaultNamespace: 'team-a' }, undefined),
-    sourceMark(git(url), { jsonnet: { tlaStr: { site: 'berlin' } } }, undefined),
-    sourceMark(git(url), { jsonnet: { tlaStr: { site: 'oslo' } } }, undefined),
-    sourceMark(git(url), { jsonnet: { extStr: { site: 'oslo' } } }, undefined),
+    sourceMark(git(url), {}),
+    sourceMark(git(url, '', 'staging'), {}),
+    sourceMark(git(url), { defaultNamespace: 'team-a' }),
+    sourceMark(git(url), { jsonnet: { tlaStr: { site: 'berlin' } } }),
+    sourceMark(git(url), { jsonnet: { tlaStr: { site: 'oslo' } } }),
+    sourceMark(git(url), { jsonnet: { extStr: { site: 'oslo' } } }),
   ];
   assert.equal(new Set(marks).size, marks.length);
   for (const mark of marks) assert.equal(isOfAnother(mark, source), false);

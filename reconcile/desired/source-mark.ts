@@ -8,6 +8,10 @@ import type { SourceIdentity } from './model.ts';
 
 /** What of the way of rendering decides which objects there are. */
 export interface RenderInputs {
+  /** An id in place of the mark, which stays the same wherever the repository moves. */
+  readonly sourceId?: string;
+  /** The branch, where the ref is one commit of it: runs of both must leave the same mark. */
+  readonly sourceRef?: string;
   readonly defaultNamespace?: string;
   readonly jsonnet?: {
     readonly extStr?: Readonly<Record<string, string>>;
@@ -23,18 +27,13 @@ export const sourceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:/@?=&%~+-]{0,511}$/;
 /**
  * The mark of a desired state, such as `https://git.example.com/net/vms//prod?ref=main`. A folder has none: nothing
  * tells whether it is the one that somebody else has.
- * @param given an id in its place, which stays the same wherever the repository moves
  */
-export function sourceMark(
-  source: SourceIdentity,
-  inputs: RenderInputs,
-  given: string | undefined,
-): string | undefined {
-  if (given !== undefined) return given;
+export function sourceMark(source: SourceIdentity, inputs: RenderInputs): string | undefined {
+  if (inputs.sourceId !== undefined) return inputs.sourceId;
   const repository = repositoryOf(source);
   if (repository === undefined || source.kind !== 'git') return undefined;
   const variables = digestOf(inputs);
-  return `${repository}?ref=${encodeURI(source.ref)}${variables === undefined ? '' : `&inputs=${variables}`}`;
+  return `${repository}?ref=${encodeURI(inputs.sourceRef ?? source.ref)}${variables === undefined ? '' : `&inputs=${variables}`}`;
 }
 
 /** The repository and the folder in it, however its URL is spelled; undefined for a folder on disk. */
