@@ -2,19 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf, exitCodes, isExpected, PatchpanelError, type PatchpanelErrors } from '../reconcile/errors.ts';
 import { errorLines, errorText } from '../reconcile/report/error-text.ts';
-import { addAdopt } from './adopt.ts';
-import { addApply } from './apply.ts';
-import { addCompletion } from './completion.ts';
-import { addDemo } from './demo.ts';
-import { addInspect } from './inspect-verbs.ts';
-import { addPlan } from './plan.ts';
-import { addRender } from './render.ts';
 import { runFields } from './run-id.ts';
-import { addSandbox } from './sandbox.ts';
-import { addStatus } from './status.ts';
 import { messageStyle } from './terminal.ts';
-import { addTrace } from './trace.ts';
-import { addValidate } from './validate.ts';
 
 const footer = `
 Exit codes:
@@ -33,8 +22,36 @@ export interface Exit {
   code: number;
 }
 
-/** The command tree; also read by the completion scripts and the reference page. */
-export function buildProgram(version: string, exit: Exit): Command {
+type Add = (program: Command, exit: Exit, version: string) => void;
+
+/** The verbs in the order of the help. Each is loaded where it is asked for. */
+const verbs: Readonly<Record<string, () => Promise<Add>>> = {
+  render: async () => (await import('./render.ts')).addRender,
+  validate: async () => (await import('./validate.ts')).addValidate,
+  plan: async () => (await import('./plan.ts')).addPlan,
+  apply: async () => (await import('./apply.ts')).addApply,
+  trace: async () => (await import('./trace.ts')).addTrace,
+  adopt: async () => (await import('./adopt.ts')).addAdopt,
+  status: async () => (await import('./status.ts')).addStatus,
+  inspect: async () => (await import('./inspect-verbs.ts')).addInspect,
+  sandbox: async () => (await import('./sandbox.ts')).addSandbox,
+  demo: async () => {
+    const { addDemo } = await import('./demo.ts');
+    return (program, exit, version) => addDemo(program, exit, (argv) => main(argv, version));
+  },
+  completion: async () => (await import('./completion.ts')).addCompletion,
+};
+
+/** Verbs that stand alone; completion is written from the whole tree. */
+function isAlone(verb: string | undefined): verb is string {
+  return verb !== undefined && verb !== 'completion' && Object.hasOwn(verbs, verb);
+}
+
+/**
+ * The command tree; also read by the completion scripts and the reference page.
+ * @param verb the only verb to be there, where it stands alone; else all are
+ */
+export async function buildProgram(version: string, exit: Exit, verb?: string): Promise<Command> {
   const program = new Command('patchpanel')
     .description('GitOps for the NICs of KubeVirt virtual machines: render, diff, plug and unplug from a git commit.')
     .version(version, '-V, --version', 'print the version')
@@ -46,17 +63,8 @@ export function buildProgram(version: string, exit: Exit): Command {
     // Usage errors are reported like all others, see `report`; help that was asked for is printed as it is.
     .configureOutput({ outputError: () => {} })
     .exitOverride();
-  addRender(program, exit);
-  addValidate(program, exit);
-  addPlan(program, exit);
-  addApply(program, exit);
-  addTrace(program, exit);
-  addAdopt(program, exit);
-  addStatus(program, exit);
-  addInspect(program, exit);
-  addSandbox(program, exit);
-  addDemo(program, exit, (argv) => main(argv, version));
-  addCompletion(program);
+  const wanted = isAlone(verb) ? [verbs[verb]] : Object.values(verbs);
+  for (const load of wanted) (await load?.())?.(program, exit, version);
   return program;
 }
 
@@ -64,10 +72,11 @@ export function buildProgram(version: string, exit: Exit): Command {
 export async function main(argv: readonly string[], version: string): Promise<number> {
   const exit: Exit = { code: exitCodes.ok };
   try {
-    await buildProgram(version, exit).parseAsync([...argv], { from: 'user' });
+    const program = await buildProgram(version, exit, argv[0]);
+    await program.parseAsync([...argv], { from: 'user' });
     return exit.code;
   } catch (error) {
-    return report(error, argv);
+    return await report(error, argv);
   }
 }
 
@@ -76,11 +85,11 @@ function wantsJson(argv: readonly string[]): boolean {
   return argv.some((word, at) => word === '--log-format=json' || (word === '--log-format' && argv[at + 1] === 'json'));
 }
 
-function report(error: unknown, argv: readonly string[]): number {
+async function report(error: unknown, argv: readonly string[]): Promise<number> {
   if (error instanceof CommanderError && isHelp(error)) {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.badInput;
   }
-  const known = knownError(error, argv);
+  const known = await knownError(error, argv);
   process.stderr.write(wantsJson(argv) ? errorLines(known, new Date(), runFields()) : errorText(known, messageStyle()));
   return exitCodeOf(known);
 }
@@ -90,23 +99,23 @@ function isHelp({ code }: CommanderError): boolean {
   return ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(code);
 }
 
-function knownError(error: unknown, argv: readonly string[]): PatchpanelError | PatchpanelErrors {
+async function knownError(error: unknown, argv: readonly string[]): Promise<PatchpanelError | PatchpanelErrors> {
   if (isExpected(error)) return error;
-  return error instanceof CommanderError ? usageError(error, argv) : unexpected(error);
+  return error instanceof CommanderError ? await usageError(error, argv) : unexpected(error);
 }
 
 /** `error: unknown option '--kubconfig'\n(Did you mean --kubeconfig?)` becomes message and remedy. */
-function usageError({ message }: CommanderError, argv: readonly string[]): PatchpanelError {
+async function usageError({ message }: CommanderError, argv: readonly string[]): Promise<PatchpanelError> {
   const [first = '', suggestion] = message.replace(/^error: /, '').split('\n');
-  const command = verbOf(argv);
+  const command = await verbOf(argv);
   const help = `See \`${['patchpanel', ...command, '--help'].join(' ')}\`.`;
   const remedy = suggestion === undefined ? help : `${suggestion.replace(/^\((.*)\)$/, '$1')} ${help}`;
   return new PatchpanelError('cli/usage', first, { remedy });
 }
 
 /** The longest run of words that names a verb. */
-function verbOf(argv: readonly string[]): readonly string[] {
-  let command: Command | undefined = buildProgram('', { code: 0 });
+async function verbOf(argv: readonly string[]): Promise<readonly string[]> {
+  let command: Command | undefined = await buildProgram('', { code: 0 }, argv[0]);
   const path: string[] = [];
   for (const word of argv) {
     command = command.commands.find((child) => child.name() === word);

@@ -19,7 +19,8 @@ test('faults are known by name, and those of the API server take numbers', async
   };
   for (const [fault, message] of Object.entries(refused)) {
     const argv = ['sandbox', '--kubeconfig', 'never-written', '--fault', fault];
-    await assert.rejects(buildProgram('', { code: 0 }).parseAsync(argv, { from: 'user' }), { message }, fault);
+    const program = await buildProgram('', { code: 0 });
+    await assert.rejects(program.parseAsync(argv, { from: 'user' }), { message }, fault);
   }
 });
 

@@ -3,12 +3,14 @@ import { type AdoptedVm, adoptedState, adoptVms } from './adopt/adopt.ts';
 import { type Taking, takingsOf } from './adopt/take.ts';
 import { type ApplyOptions, applyPlan, hasWork } from './apply/apply.ts';
 import type { OnRunEvent, Outcome } from './apply/model.ts';
+
 import { unrendered } from './change/base.ts';
 import { causesOf } from './change/causes.ts';
 import { compareDeclared } from './change/declared-change.ts';
 import { type Base, type Change, changeVersion } from './change/model.ts';
 import type { CheckoutSource } from './desired/git-checkout.ts';
-import { type GitSource, headOf } from './desired/git-source.ts';
+import type { GitSource } from './desired/git-source.ts';
+
 import { parseGitUrl } from './desired/git-url.ts';
 import { defaultLimits } from './desired/limits.ts';
 import { type LoadOptions, type LoadSource, loadDesired } from './desired/load.ts';
@@ -386,6 +388,7 @@ export async function freshRecord(
   recheckAfterMs: number,
   signal: AbortSignal,
 ): Promise<RunRecord | undefined> {
+  const { headOf } = await import('./desired/git-source.ts');
   const [head, record] = await Promise.all([headOf(source, defaultLimits, signal), readRecord(cluster, place)]);
   if (head === undefined || record === undefined) return undefined;
   return isFresh(record, facts, head, new Date(), recheckAfterMs) ? record : undefined;

@@ -16,7 +16,7 @@ function verbs(command: Command, path: readonly string[] = []): readonly (readon
   return command.commands.flatMap((child) => verbs(child, [...path, child.name()]));
 }
 
-const allVerbs = verbs(buildProgram('0', { code: 0 }));
+const allVerbs = verbs(await buildProgram('0', { code: 0 }));
 
 test('--version is that of package.json', async () => {
   const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
@@ -33,8 +33,8 @@ test('the help of every verb has an example; an example names options that there
     assert.match(stdout, /\nExamples?:\n {2}\S/, verb.join(' '));
     const examples = stdout.slice(stdout.indexOf('\nExample'));
     for (const [option] of examples.matchAll(/ --[a-z][a-z-]*/g)) {
-      const known = buildProgram('0', { code: 0 })
-        .commands.flatMap((command) => [command, ...command.commands])
+      const known = (await buildProgram('0', { code: 0 })).commands
+        .flatMap((command) => [command, ...command.commands])
         .some(({ options }) => options.some(({ long }) => long === option.trim()));
       assert.ok(known || examples.includes('kubectl'), `${verb.join(' ')}: ${option}`);
     }
@@ -136,7 +136,7 @@ test('bash completes verbs, options and their values', async () => {
   assert.equal(code, 0);
   assert.deepEqual(completions(script, 'pl'), ['plan']);
   assert.deepEqual(completions(script, ''), [
-    ...buildProgram('0', { code: 0 }).commands.map((command) => command.name()),
+    ...(await buildProgram('0', { code: 0 })).commands.map((command) => command.name()),
   ]);
   assert.deepEqual(completions(script, '--'), ['--version', '--help']);
   assert.deepEqual(completions(script, 'inspect', 'n'), ['networks']);

@@ -158,8 +158,8 @@ test('a Job ends at once where no error of the exit code is mended by trying aga
   }
 });
 
-test('deadlines leave a run the time that it takes', () => {
-  const verb = buildProgram('0.0.0', { code: 0 }).commands.find((command) => command.name() === 'apply');
+test('deadlines leave a run the time that it takes', async () => {
+  const verb = (await buildProgram('0.0.0', { code: 0 })).commands.find((command) => command.name() === 'apply');
   const seconds = (option: string): number => {
     const given = jobOf(plain).template.spec.containers[0]?.args.find((arg) => arg.startsWith(`--${option}=`));
     return Number(given?.split('=')[1] ?? verb?.options.find(({ long }) => long === `--${option}`)?.defaultValue);

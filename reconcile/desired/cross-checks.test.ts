@@ -10,7 +10,7 @@ import { parseYaml, SourceText } from './yaml-documents.ts';
 
 function documents(text: string): CheckedDocument[] {
   const errors: PatchpanelError[] = [];
-  const checked = parseYaml(new SourceText('a.yaml', text), errors).map((each) => checkDocument(each, errors));
+  const checked = [...parseYaml(new SourceText('a.yaml', text), errors)].map((each) => checkDocument(each, errors));
   assert.deepEqual(errors, []);
   return checked.filter((each) => each !== undefined);
 }

@@ -4,8 +4,9 @@ import { checkDocument } from './check-document.ts';
 import { Combination } from './cross-checks.ts';
 import { openFolder } from './folder-source.ts';
 
-import { type CheckoutSource, openCheckout } from './git-checkout.ts';
-import { type GitSource, openGit } from './git-source.ts';
+import type { CheckoutSource } from './git-checkout.ts';
+import type { GitSource } from './git-source.ts';
+
 import { type JsonnetOptions, JsonnetRenderer } from './jsonnet-render.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { DesiredState, SourceIdentity } from './model.ts';
@@ -96,6 +97,7 @@ async function openSource(
   onEvent: (event: LoadEvent) => void,
 ): Promise<OpenSource> {
   if (source.kind === 'git') {
+    const { openGit } = await import('./git-source.ts');
     const { tree, identity } = await openGit(source, limits, signatures, signal, onEvent);
     return { tree, identity: () => identity };
   }
@@ -105,6 +107,7 @@ async function openSource(
     throw new PatchpanelError('trust/unverifiable', message);
   }
   if (source.kind === 'checkout') {
+    const { openCheckout } = await import('./git-checkout.ts');
     const { tree, identity } = await openCheckout(source, limits);
     return { tree, identity: () => identity };
   }

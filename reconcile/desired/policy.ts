@@ -26,7 +26,7 @@ export function repositoriesOf(policy: Policy | undefined): { readonly repositor
  */
 export function parsePolicy(from: string, content: string): Policy {
   const errors: PatchpanelError[] = [];
-  const documents = parseYaml(new SourceText(from, content), errors);
+  const documents = [...parseYaml(new SourceText(from, content), errors)];
   const checked = documents.map((document) => checkPolicy(document, errors));
   const [first, ...others] = errors;
   if (first !== undefined) throw others.length === 0 ? first : new PatchpanelErrors(errors);

@@ -1,5 +1,6 @@
 /** YAML and JSON files: documents with the place of every key and value in them, or all faults of the file. */
 import {
+  Composer,
   type Document,
   isAlias,
   isCollection,
@@ -10,7 +11,7 @@ import {
   LineCounter,
   type Node,
   type Pair,
-  parseAllDocuments,
+  Parser,
   visit,
   type YAMLMap,
 } from 'yaml';
@@ -93,45 +94,46 @@ export function decodeText(file: string, bytes: Uint8Array): SourceText {
 }
 
 /**
- * All documents of a file; empty ones are left out. Faults are added to `errors`, and a faulty document is left out.
+ * The documents of a file one by one, so that no two need be held as nodes; empty ones are left out. Faults are added to
+ * `errors`, and a faulty document is left out.
  * @throws PatchpanelError source/too-large
  */
-export function parseYaml(source: SourceText, errors: PatchpanelError[]): SourceDocument[] {
+export function* parseYaml(source: SourceText, errors: PatchpanelError[]): Generator<SourceDocument, void> {
   refuseTooMany(source);
-  let documents: readonly Document.Parsed[];
-  try {
-    documents = parseText(source.text);
-  } catch (cause) {
-    errors.push(tooDeep(source, cause));
-    return [];
-  }
-  return documents.flatMap((document) => {
-    if (errors.length >= maxFaults) return [];
+  const documents = composed(source.text);
+  for (;;) {
+    if (errors.length >= maxFaults) return;
+    let found: readonly SourceDocument[] = [];
     try {
-      return parseDocument(source, document, errors);
+      const next = withoutTraces(() => documents.next());
+      if (next.done === true) return;
+      found = parseDocument(source, next.value, errors);
     } catch (cause) {
-      if (cause instanceof PatchpanelError) errors.push(cause);
-      else errors.push(tooDeep(source, cause));
-      return [];
+      errors.push(cause instanceof PatchpanelError ? cause : tooDeep(source, cause));
     }
-  });
+    yield* found;
+  }
 }
 
 /** YAML 1.2 whatever a `%YAML` directive says: in 1.1, `y` would be true, and a MAC a number. */
-function parseText(text: string): readonly Document.Parsed[] {
+function composed(text: string): Generator<Document.Parsed, void> {
+  const composer = new Composer({
+    prettyErrors: false,
+    uniqueKeys: false,
+    stringKeys: false,
+    schema: 'core',
+    merge: false,
+    resolveKnownTags: false,
+  });
+  return composer.compose(new Parser().parse(text));
+}
+
+/** A file can hold millions of mistakes, and the trace of each would take more memory than the mistake. */
+function withoutTraces<T>(work: () => T): T {
   const traceLimit = Error.stackTraceLimit;
   try {
-    // A file can hold millions of mistakes, and the trace of each would take more memory than the mistake.
     Error.stackTraceLimit = 0;
-    const parsed = parseAllDocuments(text, {
-      prettyErrors: false,
-      uniqueKeys: false,
-      stringKeys: false,
-      schema: 'core',
-      merge: false,
-      resolveKnownTags: false,
-    });
-    return Array.isArray(parsed) ? parsed : [];
+    return work();
   } finally {
     Error.stackTraceLimit = traceLimit;
   }
@@ -140,6 +142,7 @@ function parseText(text: string): readonly Document.Parsed[] {
 const marks: ReadonlySet<string> = new Set(['\n', ',', ':', '[', ']', '{', '}']);
 
 function refuseTooMany({ file, text }: SourceText): void {
+  if (text.length <= maxMarks) return;
   let count = 0;
   for (const character of text) if (marks.has(character)) count += 1;
   if (count <= maxMarks) return;

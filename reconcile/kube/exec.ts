@@ -4,7 +4,7 @@
  * connection past the agent with the proxy, the limits and the credentials of all other requests.
  */
 import type { IncomingMessage } from 'node:http';
-import WebSocket from 'ws';
+import type WebSocket from 'ws';
 import { PatchpanelError } from '../errors.ts';
 import type { ExecResult, ExecTarget } from './cluster.ts';
 import { apiFailure, networkCode, networkReason } from './failures.ts';
@@ -74,9 +74,11 @@ async function open(
   limits: ExecLimits,
   stdin: string | undefined,
 ): Promise<Attempt<Conversation>> {
+  // Few runs look into a domain.
+  const { default: Socket } = await import('ws');
   const { agent, headers, path } = await transport.envelope(call);
   const { protocol, host } = transport.access.server;
-  const socket = new WebSocket(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`, protocols, {
+  const socket = new Socket(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`, protocols, {
     agent,
     headers,
     handshakeTimeout: limits.timeoutMs,

@@ -302,19 +302,23 @@ function respond(request: ClientRequest, body: string | undefined): Promise<Inco
   });
 }
 
-/** Reads a body of at most so many bytes. */
-export async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) {
+/** Reads a body of at most so many bytes. It is decoded as it comes: the bytes of a page are not held beside its text. */
+export function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let body = '';
+    let size = 0;
+    response.setEncoding('utf8');
+    response.on('data', (chunk: string) => {
+      size += Buffer.byteLength(chunk);
+      body += chunk;
+      if (size <= maxBytes) return;
+      reject(new PatchpanelError('cluster/api', `the API server answered more than ${maxBytes} bytes`));
       response.destroy();
-      throw new PatchpanelError('cluster/api', `the API server answered more than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+    });
+    response.once('end', () => resolve(body));
+    response.once('error', reject);
+    response.once('close', () => reject(new Error('the answer was cut off')));
+  });
 }
 
 function headerOf(response: IncomingMessage, name: string): string | undefined {

@@ -8,6 +8,7 @@ import { annotations, labels, launcherAppLabel } from '../systems/kubevirt-names
 import { ownedAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { readClusterFacts } from './cluster-facts.ts';
+import { Compact } from './compact.ts';
 import { type ReadDomainsOptions, readDomains } from './domain.ts';
 import type { LiveNetwork, LiveState, LiveVm, LiveVmi, SpecNic, UndeclaredVm } from './model.ts';
 import { readNamesakes } from './namesakes.ts';
@@ -147,6 +148,7 @@ class Reader {
   readonly #targets: ReadonlySet<string>;
   readonly #namespaces: readonly string[];
   readonly #networksRead = new Set<string>();
+  readonly #compact = new Compact();
 
   constructor(cluster: Cluster, wanted: Wanted, onEvent: (event: ObserveEvent) => void) {
     this.#cluster = cluster;
@@ -174,7 +176,7 @@ class Reader {
 
   #listedVm(object: KubeObject): ListedVm | undefined {
     const { namespace = '', name } = object.metadata;
-    const vm = this.#targets.has(objectKey({ namespace, name })) ? projectVm(object) : undefined;
+    const vm = this.#targets.has(objectKey({ namespace, name })) ? this.#compact.vm(projectVm(object)) : undefined;
     const nics = vm?.nics ?? specNics(fields(fields(object.spec).template).spec, namespace);
     const macs = nics.flatMap((nic): ListedVm['macs'] =>
       nic.mac === undefined ? [] : [[nic.mac, `${namespace}/${name}/${nic.name}`]],
@@ -190,7 +192,7 @@ class Reader {
     const entries = await this.#eachNamespace(virtualMachineInstances, undefined, (object) => {
       const { namespace = '', name } = object.metadata;
       const key = objectKey({ namespace, name });
-      return this.#targets.has(key) ? ([key, projectVmi(object)] as const) : undefined;
+      return this.#targets.has(key) ? ([key, this.#compact.vmi(projectVmi(object))] as const) : undefined;
     });
     return new Map(entries);
   }
@@ -207,7 +209,7 @@ class Reader {
     const vmi = marks[annotations.domain];
     if (vmi !== undefined && !this.#targets.has(objectKey({ namespace, name: vmi }))) return undefined;
     const row = cells === undefined ? { pod: projectPod(object), vague: false } : projectPodRow(object, cells);
-    return row?.pod === undefined ? undefined : { namespace, pod: row.pod, vague: row.vague };
+    return row?.pod === undefined ? undefined : { namespace, pod: this.#compact.pod(row.pod), vague: row.vague };
   }
 
   /**

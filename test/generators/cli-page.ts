@@ -18,8 +18,9 @@ const environment: readonly (readonly [name: string, meaning: string])[] = [
   ['PATCHPANEL_DEBUG', 'stack traces of internal errors'],
 ];
 
+const program = await buildProgram('0.0.0', { code: 0 });
+
 export function cliPage(): string {
-  const program = buildProgram('0.0.0', { code: 0 });
   const verbs = leaves(program);
   return page(
     generatedNote,
