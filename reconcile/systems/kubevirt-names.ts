@@ -12,8 +12,17 @@ export const primaryPodInterface = 'eth0';
 
 /** The first 11 hex digits of the SHA-256 of a network name, which pod interface, tap and bridge share. */
 export function networkHash(networkName: string): string {
-  return createHash('sha256').update(networkName).digest('hex').slice(0, hashLength);
+  let hash = hashes.get(networkName);
+  if (hash === undefined) {
+    hash = createHash('sha256').update(networkName).digest('hex').slice(0, hashLength);
+    if (hashes.size < maxHashes) hashes.set(networkName, hash);
+  }
+  return hash;
 }
+
+/** The NICs of a fleet have few names, and each is hashed in every layer. */
+const hashes = new Map<string, string>();
+const maxHashes = 10_000;
 
 /**
  * Name of a secondary NIC in the launcher pod: `pod` + hash. It depends on the *network name* in the VM spec alone, so

@@ -16,6 +16,8 @@ export function parseMac(text: string): readonly number[] | undefined {
 
 /** Lower case with colons, so that equal addresses compare equal; text that is no address comes back lower-cased. */
 export function normaliseMac(text: string): string {
+  // Most are as they should be, and each is looked at in every layer.
+  if (/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(text)) return text;
   return parseMac(text)?.map(hex).join(':') ?? text.toLowerCase();
 }
 
