@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { git } from '../../sandbox/git-server.ts';
 import { faultsOf, repository, vmYaml, writeFiles } from '../../test/desired-state.ts';
 import { commitAll, history, names, newRepository, serve } from '../../test/git-repositories.ts';
-import type { GitSource } from './git-source.ts';
+import { type GitSource, headOf } from './git-source.ts';
+import { defaultLimits } from './limits.ts';
 import { type LoadEvent, loadDesired } from './load.ts';
 
 test('a ref is a branch, a tag of either kind, or a commit in full or in short', async (t) => {
@@ -39,6 +40,21 @@ test('a ref is a branch, a tag of either kind, or a commit in full or in short',
     assert.deepEqual(state.source, { kind: 'git', url: source.url, ref: ref ?? 'HEAD', commit, path: 'prod', mark });
     assert.equal(state.targets[0]?.position.file, 'prod/vms/a.yaml');
   }
+});
+
+test('a pinned commit is that commit, whatever branch or tag bears its id as a name', async (t) => {
+  const { root, first, main } = await history(t);
+  const folder = join(root, 'fleet');
+  for (const kind of ['heads', 'tags']) {
+    await mkdir(join(folder, '.git/refs', kind), { recursive: true });
+    await writeFile(join(folder, '.git/refs', kind, first), `${main}\n`);
+  }
+  const server = await serve(t, { root });
+  const source = { kind: 'git', url: `${server.url}/fleet/.git`, path: 'prod', ref: first } as const;
+  const state = await loadDesired(source);
+  assert.equal(names(state), 'a');
+  assert.equal(await headOf(source, defaultLimits, undefined), first);
+  assert.equal(names(await loadDesired({ ...source, ref: `refs/heads/${first}` })), 'a,b,c');
 });
 
 test('a commit in the middle of history is found where the host gives none by id', async (t) => {

@@ -87,7 +87,7 @@ export async function headOf(
     const name = findRef(refs, ref);
     const found = refs.find((each) => each.ref === name);
     if (found !== undefined) return found.peeled ?? found.oid;
-    return /^[0-9a-f]{40}$/i.test(ref) ? ref.toLowerCase() : undefined;
+    return isFullId(ref) ? ref.toLowerCase() : undefined;
   });
 }
 
@@ -275,10 +275,18 @@ function wrongObject(oid: string, type: string): PatchpanelError {
   return new PatchpanelError('git/protocol', `what the git host sent as the ${type} ${oid} is not that`);
 }
 
-/** A branch wins over a tag of the same name, as with `git clone --branch`. */
+/**
+ * A branch wins over a tag of the same name, as with `git clone --branch`; a full id is no name, so that nobody who may push
+ * can put a branch in the place of a commit that is pinned.
+ */
 function findRef(refs: readonly ServerRef[], ref: string): string | undefined {
+  if (isFullId(ref)) return undefined;
   const names = ref === 'HEAD' || ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`];
   return names.find((name) => refs.some((each) => each.ref === name));
+}
+
+function isFullId(ref: string): boolean {
+  return /^[0-9a-f]{40}$/i.test(ref);
 }
 
 function unknownRef(ref: string, refs: readonly ServerRef[]): PatchpanelError {
