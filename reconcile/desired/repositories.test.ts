@@ -71,6 +71,25 @@ test('all below a path, and the closest rule counts', () => {
     assert.equal(given(`https://git.example.com/${path}`, below ?? assert.fail()), 'trust/repository', path);
 });
 
+test('another case of a URL, which many hosts take for the same, does not lead to a wider rule', () => {
+  const rules = [
+    rule('https://git.example.com/net/*', 'wide'),
+    rule('https://git.example.com/net/VMs', 'prod'),
+    rule('https://git.example.com/net/vms', 'test'),
+    rule('https://git.example.com/net/deep/*', 'deep'),
+  ];
+  assert.equal(given('https://git.example.com/net/VMs', ...rules), 'prod');
+  assert.equal(given('https://git.example.com/net/vms', ...rules), 'test');
+  assert.equal(given('https://git.example.com/net/other', ...rules), 'wide');
+  for (const path of ['net/vmS', 'NET/other', 'net/Deep/er', 'net/VMS.GIT']) {
+    assert.equal(given(`https://git.example.com/${path}`, ...rules), 'trust/repository', path);
+  }
+  assert.throws(
+    () => admit({ kind: 'git', url: 'https://git.example.com/net/vMs' }, { from, rules }),
+    /is not among the repositories in .*, but for the case of https:\/\/git\.example\.com\/net\/VMs$/,
+  );
+});
+
 test('a folder is no repository, and the secret of a URL is not repeated', () => {
   const rules = [rule('https://git.example.com/net/vms', 'prod')];
   assert.throws(() => admit({ kind: 'folder', path: './vms' }, { from, rules }), /only the repositories in ConfigMap/);

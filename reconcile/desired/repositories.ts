@@ -37,7 +37,8 @@ export interface Admission {
 }
 
 /**
- * The rule for a source; of several, the one that names it most closely.
+ * The rule for a source; of several, the one that names it most closely. Many hosts mind no case in a path, so a rule that
+ * fits but for its case is none, and lets no wider one in its place.
  * @throws PatchpanelError `trust/repository` where there is none
  */
 export function admit(source: Source, { from, rules }: RepositoryRules): Admission {
@@ -46,9 +47,14 @@ export function admit(source: Source, { from, rules }: RepositoryRules): Admissi
     throw new PatchpanelError('trust/repository', message, { remedy: 'Give the http(s) URL of the repository.' });
   }
   const url = repositoryUrl(source.url);
-  const [rule] = rules.filter((each) => matches(url, each.url)).sort((a, b) => closeness(b.url) - closeness(a.url));
+  const folded = repositoryUrl(source.url.toLowerCase());
+  const alike = rules.filter((each) => matches(folded, each.url.toLowerCase()));
+  const closest = Math.max(...alike.map((each) => closeness(each.url)));
+  const close = alike.filter((each) => closeness(each.url) === closest);
+  const rule = close.find((each) => matches(url, each.url));
   if (rule === undefined) {
-    throw new PatchpanelError('trust/repository', `${url} is not among the repositories in ${from}`);
+    const but = close[0] === undefined ? '' : `, but for the case of ${close[0].url}`;
+    throw new PatchpanelError('trust/repository', `${url} is not among the repositories in ${from}${but}`);
   }
   const signatures = rule.verify === undefined ? [] : [{ ...rule.verify, by: `the policy (${from})` }];
   return { rule, from, signatures };
