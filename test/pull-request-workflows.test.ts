@@ -25,6 +25,7 @@ interface Step {
 }
 
 interface Workflow {
+  readonly concurrency: { readonly group: string };
   readonly on: Readonly<Record<string, unknown>>;
   readonly permissions: object;
   readonly jobs: Readonly<Record<string, { readonly steps: readonly Step[]; readonly permissions: object }>>;
@@ -83,6 +84,8 @@ test('no workflow gives a pull request what it must not have', () => {
     'pull-requests': 'write',
   });
   assert.ok(!stepsOf('patchpanel-comment.yml').some(({ uses }) => uses?.startsWith('actions/checkout')));
+  // A comment that waits is dropped for a later one: never that of the other plan.
+  assert.match(workflows.get('patchpanel-comment.yml')?.concurrency.group ?? '', /workflow_run\.workflow_id/);
   const plan = JSON.stringify(gitlab['patchpanel-plan']);
   assert.doesNotMatch(plan, /TOKEN|KUBECONFIG|patchpanel apply/);
   assert.match(JSON.stringify(gitlab['patchpanel-comment']?.rules), /PATCHPANEL_COMMENT_TOKEN/);
@@ -188,6 +191,16 @@ test('a fork gets its plan: comment, summary, annotations, and no cluster', { sk
     stdout,
     '::notice file=network/web-0.yaml,line=1,col=1,title=patchpanel::demo/web-0 changed: + backup into backup-net\n',
   );
+});
+
+test('an annotation names the file as it is called', { skip }, async (t) => {
+  const yaml = desiredFiles({ 'late-1': ['mgmt'] })['late-1.yaml'];
+  assert.ok(yaml);
+  const { run } = await runner(t, { 'büro 2/100%: a,b.yaml': yaml });
+  const planned = await run(githubScript('patchpanel-plan.yml', 'Plan'));
+  assert.equal(planned.code, 0, planned.stdout);
+  const { stdout } = await run(githubScript('patchpanel-plan.yml', 'Annotate files'));
+  assert.match(stdout, /^::notice file=network\/büro 2\/100%25%3A a%2Cb\.yaml,line=1,/);
 });
 
 test('a pull request with a fault fails, and shows where', { skip }, async (t) => {

@@ -48,6 +48,7 @@ function resultOf({ rule, level, message, remedy, position, subject }: Finding, 
   const text = remedy === undefined ? message : `${message.replace(/\.$/, '')}. ${remedy}`;
   // Code hosts refuse a result without a place.
   const { file, line, column } = position ?? { file: '.', line: 1, column: 1 };
+  const uri = file.split('/').map(encodeURIComponent).join('/');
   const print = createHash('sha256').update(JSON.stringify([rule, subject ?? message, file]));
   return {
     ruleId: rule,
@@ -57,7 +58,12 @@ function resultOf({ rule, level, message, remedy, position, subject }: Finding, 
     locations: [
       {
         physicalLocation: {
-          artifactLocation: { uri: file.split('/').map(encodeURIComponent).join('/'), uriBaseId: '%SRCROOT%' },
+          artifactLocation: {
+            uri,
+            uriBaseId: '%SRCROOT%',
+            // The name as it is, for those that want no URI.
+            ...(uri === file ? {} : { description: { text: file } }),
+          },
           region: { startLine: Math.max(1, line), startColumn: Math.max(1, column) },
         },
         ...(subject === undefined ? {} : { logicalLocations: [{ fullyQualifiedName: subject, kind: 'resource' }] }),
