@@ -69,8 +69,7 @@ async function createInstance(cluster: Cluster, vmi: Placed, pod: Placed): Promi
   const { metadata } = await cluster.create(resourceOf(vmi), bare(vmi).object);
   const was = vmi.object.metadata.uid ?? '';
   const own = JSON.parse(JSON.stringify(bare(pod).object).replaceAll(was, metadata.uid ?? '')) as KubeObject;
-  const { nodeName } = own.spec as { readonly nodeName?: string };
-  await furnish(cluster, { ...pod, object: nodeName === undefined ? own : own });
+  await furnish(cluster, { ...pod, object: own });
 }
 
 async function untilAccount(cluster: Cluster, namespace: string): Promise<void> {
