@@ -3,7 +3,6 @@ import { readFileSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Outcome } from '../reconcile/apply/model.ts';
 import type { DesiredSource } from '../reconcile/desired/load.ts';
-import { type Policy, repositoriesOf } from '../reconcile/desired/policy.ts';
 import { revision } from '../reconcile/desired/revision.ts';
 import { type ExitCode, exitCodes, PatchpanelError } from '../reconcile/errors.ts';
 import type { Cluster } from '../reconcile/kube/cluster.ts';
@@ -23,16 +22,7 @@ import { addLogFormat, addOutput, type LogFlags } from './output-options.ts';
 import { addPolicy, type PolicyFlags, policyUnder } from './policy-options.ts';
 import type { Exit } from './program.ts';
 import { runId } from './run-id.ts';
-import {
-  addRunOptions,
-  channels,
-  host,
-  inputsDigest,
-  lockOptions,
-  type RunFlags,
-  recordPlace,
-  runFacts,
-} from './run-options.ts';
+import { addRunOptions, channels, host, lockOptions, type RunFlags, recordPlace, runFacts } from './run-options.ts';
 import { signatureDemands } from './signature-options.ts';
 import { addSourceOptions, desiredSource, loadOptions, type SourceFlags, sourceHelp } from './source-options.ts';
 import { makeProgress, outputStyle, print, stopSignal } from './terminal.ts';
@@ -135,7 +125,7 @@ interface ApplyJob {
   readonly source: string;
   readonly given?: Plan;
   readonly desired?: DesiredSource;
-  readonly facts: Omit<RunFacts, 'ended' | 'inputs'> & { inputs: string };
+  readonly facts: Omit<RunFacts, 'ended'>;
   /** Keys of all declared targets, once they are known. */
   declared?: ReadonlySet<string>;
   /** What is looked at, once it is known. */
@@ -167,18 +157,16 @@ function refuseUnsigned({ source }: Plan, file: string, flags: ApplyFlags): void
 
 /** The record of the last full check, where --if-changed finds that a run may be left out. */
 async function unchangedRecord(
-  job: ApplyJob,
+  { desired, facts }: ApplyJob,
   flags: ApplyFlags,
   cluster: Cluster,
   signal: AbortSignal,
 ): Promise<RunRecord | undefined> {
   if (flags.ifChanged === undefined) return undefined;
-  const { desired, facts } = job;
   const place = recordPlace(flags);
   if (place === undefined || desired?.kind !== 'git') {
     throw new PatchpanelError('cli/usage', '--if-changed needs the URL of a git repository, and --record');
   }
-  await policyOf(job, flags, cluster);
   return await freshRecord(desired, cluster, place, facts, flags.recheckAfter, signal);
 }
 
@@ -254,13 +242,6 @@ function runEnd(plan: Plan, outcome: Outcome, { declared }: ApplyJob, flags: App
   };
 }
 
-/** The policy of now. A record is of what it says of repositories: what was verified by other rules is looked at anew. */
-async function policyOf({ facts }: ApplyJob, flags: ApplyFlags, cluster: Cluster): Promise<Policy | undefined> {
-  const policy = await policyUnder(flags, cluster);
-  facts.inputs = inputsDigest({ ...loadOptions(flags), ...repositoriesOf(policy) });
-  return policy;
-}
-
 /** A plan of now, which is shown before it is carried out. */
 async function freshPlan(
   job: ApplyJob,
@@ -270,7 +251,7 @@ async function freshPlan(
   signal: AbortSignal,
 ): Promise<Plan> {
   const source = job.desired ?? desiredSource(job.source, flags);
-  const policy = await policyOf(job, flags, cluster);
+  const policy = await policyUnder(flags, cluster);
   const options = { ...loadOptions(flags, signal), ...(policy === undefined ? {} : { policy }) };
   const desired = await load(source, options, (event) => {
     if (event.type === 'fetched') job.commit = event.commit;

@@ -189,16 +189,8 @@ function sourceText(source: SourceIdentity | DesiredSource): string {
 }
 
 /** What decides, beside the commit, what is rendered, and whose commits are. */
-export function inputsDigest({ defaultNamespace, jsonnet, signatures = [], repositories }: LoadOptions): string {
+function inputsDigest({ defaultNamespace, jsonnet, signatures = [] }: LoadOptions): string {
   const { extStr, extCode, tlaStr, tlaCode } = jsonnet ?? {};
-  const text = JSON.stringify([
-    defaultNamespace,
-    extStr,
-    extCode,
-    tlaStr,
-    tlaCode,
-    ...signatures,
-    ...(repositories?.rules ?? []),
-  ]);
+  const text = JSON.stringify([defaultNamespace, extStr, extCode, tlaStr, tlaCode, ...signatures]);
   return `sha256:${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

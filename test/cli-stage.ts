@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { KubeObject } from '../reconcile/kube/cluster.ts';
-import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.ts';
+import { networkAttachmentDefinitions, pods, virtualMachines } from '../reconcile/kube/resources.ts';
 import { parseDomain } from '../reconcile/systems/libvirt-domain.ts';
+import { sourceAnnotation } from '../reconcile/systems/patchpanel.ts';
 import type { AuditEntry } from '../sandbox/api/contract.ts';
 import { type CliOptions, type CliResult, CliRun } from './cli-process.ts';
 import { type ClusterOptions, type ClusterUnderTest, kubeconfigFor, startCluster } from './cluster-under-test.ts';
@@ -95,6 +96,13 @@ export class CliStage {
     const target = { namespace, pod: pod.metadata.name, container: 'compute' };
     const { stdout } = await this.cluster.admin.exec(target, ['virsh', 'dumpxml', `${namespace}_${name}`]);
     return stdout;
+  }
+
+  /** Makes VMs nobody's again: those that another repository of the same test has marked as its own. */
+  async handOver(...vms: readonly string[]): Promise<void> {
+    const annotations = { [sourceAnnotation]: null };
+    for (const name of vms)
+      await this.cluster.admin.mergePatch(virtualMachines, 'demo', name, { metadata: { annotations } });
   }
 
   /** Creates a network whose config is this text. */

@@ -27,6 +27,7 @@ after(async () => {
 });
 afterEach(async () => {
   await stage.cluster.misbehave();
+  await stage.handOver('db-0', 'web-0', 'web-1');
 });
 
 /** A repository on the git host, and the Job that applies it. */

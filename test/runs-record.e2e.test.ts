@@ -61,6 +61,7 @@ after(async () => {
 });
 afterEach(async () => {
   await stage.cluster.misbehave();
+  await stage.handOver('db-0', 'web-0', 'web-1');
   received = [];
   answer = 201;
 });

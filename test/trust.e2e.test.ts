@@ -148,13 +148,13 @@ test('the owner says which repository may declare what, and who must sign there'
   assert.match(plan ?? '', /a saved plan proves nothing of where it is from/);
   assert.match(options ?? '', /is not signed/);
 
-  // What is signed is applied; what is verified by another rule is looked at anew.
+  // What is signed is applied; a rule that changed counts from the next full check on.
   await push('owned.git', { 'db-0': ['storage'] }, carol.file);
   stage.requests();
   assert.match((await stage.expect(0, apply)).stdout, /1 VM converged/);
   assert.match((await stage.expect(0, apply)).stdout, /^unchanged/);
   await putPolicy('owner', { repositories: [{ ...owned, namespaces: ['prod'] }] });
-  const outside = await stage.expect(3, apply);
+  const outside = await stage.expect(3, [...apply, '--recheck-after', '0s']);
   assert.match(
     outside.stderr,
     /db-0\.yaml:\d+:\d+: the VM db-0 is in the namespace demo, which is not among those of this/,
