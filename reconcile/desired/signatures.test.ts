@@ -299,3 +299,15 @@ test('only what git would read as a commit is one', () => {
   const latin = Buffer.from(textOf('unsigned').replace('unsigned', 'gr\xfc\xdfe'), 'latin1');
   assert.deepEqual(readSignedCommit(latin).payload, latin);
 });
+
+test('an SSH key whose numbers make no key is refused in words', async () => {
+  const [line = ''] = allowedSigners.split('\n').filter((each) => each.includes('ecdsa-sha2-nistp256'));
+  const [, key = ''] = /ecdsa-sha2-nistp256 (\S+)/.exec(line) ?? [];
+  const blob = Buffer.from(key, 'base64');
+  blob[blob.length - 1] = (blob.at(-1) ?? 0) ^ 1;
+  const off = `x ecdsa-sha2-nistp256 ${blob.toString('base64')}`;
+  assert.match(
+    await verdict(textOf('ssh-ed25519'), 'commit', { allowedSigners: off }),
+    /^trust\/keys: .*line 1: its numbers make no key$/,
+  );
+});

@@ -117,7 +117,12 @@ function ecdsa(name: string, reader: SshReader): KeyObject {
 }
 
 function jwk(key: JsonWebKey): KeyObject {
-  return createPublicKey({ key, format: 'jwk' });
+  try {
+    return createPublicKey({ key, format: 'jwk' });
+  } catch {
+    // A point that is not on its curve, or a number that no key has.
+    throw new Error('its numbers make no key');
+  }
 }
 
 /** `SHA256:…`, as ssh-keygen -l shows it. */

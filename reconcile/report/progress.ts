@@ -18,7 +18,7 @@ export interface ProgressStream {
 }
 
 function who(target: ObjectName): string {
-  return `${target.namespace}/${target.name}`;
+  return printable(`${target.namespace}/${target.name}`);
 }
 
 /** What is known of an action that is under way. */

@@ -330,3 +330,12 @@ test('what JavaScript writes, all parsers read back', () => {
     }),
   );
 });
+
+test('blanks without end are read in time that grows with them alone', () => {
+  // A pod may carry so much in its annotations; looking on from each blank would take minutes.
+  const blanks = '\u0085 \t'.repeat(80_000);
+  for (const parser of networksParsers) {
+    assert.equal(parseNetworks(`red${blanks}blue`, 'prod', parser).ok, false);
+    assert.deepEqual(elements(`${blanks}red${blanks}`, parser), [{ name: 'red', namespace: 'prod' }]);
+  }
+});

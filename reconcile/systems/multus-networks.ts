@@ -178,8 +178,16 @@ function readShortItem(item: string, parser: NetworksParser): Exclude<RawElement
 
 /** Go's strings.TrimSpace: Unicode white space, which unlike JavaScript's has U+0085 and has no U+FEFF. */
 function trimSpace(value: string): string {
-  return value.replaceAll(/^\p{White_Space}+|\p{White_Space}+$/gu, '');
+  // By index: a pattern for the end would look on from each blank in the middle, and an owner of a pod may write many.
+  let start = 0;
+  let end = value.length;
+  while (start < end && whiteSpace.test(value.charAt(start))) start += 1;
+  while (end > start && whiteSpace.test(value.charAt(end - 1))) end -= 1;
+  return value.slice(start, end);
 }
+
+/** None of it lies beyond the first plane. */
+const whiteSpace = /^\p{White_Space}$/u;
 
 // --- what both forms have in common
 
