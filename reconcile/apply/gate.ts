@@ -94,6 +94,12 @@ export class Gate {
     this.#pump();
   }
 
+  /** It failed, and has not ended. */
+  fail(key: string): void {
+    this.#rollout.fail(key);
+    this.#pump();
+  }
+
   end(key: string, failed: boolean): void {
     this.#rollout.end(key, failed);
     this.#pump();

@@ -75,6 +75,22 @@ test('after so many failures nothing is begun, and what was begun goes on', () =
   assert.deepEqual(told(late), ['b: 1 failed, and maxFailures is 1']);
 });
 
+test('a failure counts at once, though its target is in change until it was taken back', () => {
+  const rollout = new Rollout(same(['a', 'b', 'c']), { maxInFlight: 2, maxFailures: 1 });
+  for (const key of ['a', 'b', 'c']) rollout.ask(key);
+  assert.deepEqual(told(rollout), ['a', 'b']);
+  rollout.fail('a');
+  rollout.end('b', false);
+  assert.deepEqual(told(rollout), ['c: 1 failed, and maxFailures is 1']);
+  // Told twice, it is one failure.
+  const twice = new Rollout(same(['a', 'b', 'c']), { maxInFlight: 1, maxFailures: 2 });
+  for (const key of ['a', 'b']) twice.ask(key);
+  told(twice);
+  twice.fail('a');
+  twice.end('a', true);
+  assert.deepEqual(told(twice), ['b']);
+});
+
 // --- any plan ends, and no limit is ever broken on the way
 
 interface Fleet {

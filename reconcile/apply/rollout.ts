@@ -36,7 +36,7 @@ export class Rollout {
   readonly #inFlight = new Map<string, string | undefined>();
   readonly #begun = new Set<string>();
   readonly #ended = new Set<string>();
-  #failures = 0;
+  readonly #failed = new Set<string>();
   #failedStage: number | undefined;
   #failedStageReason = '';
   #stopReason: string | undefined;
@@ -76,19 +76,22 @@ export class Rollout {
     this.#ended.add(key);
     const stage = this.#stages.get(key) ?? 0;
     this.#open.set(stage, (this.#open.get(stage) ?? 1) - 1);
-    if (failed) this.#fail(key, stage);
+    if (failed) this.fail(key);
   }
 
-  #fail(key: string, stage: number): void {
-    this.#failures += 1;
+  /** It failed, and is still in change while that is taken back: nobody is begun meanwhile whom the failure holds back. */
+  fail(key: string): void {
+    if (this.#failed.has(key)) return;
+    this.#failed.add(key);
+    const stage = this.#stages.get(key) ?? 0;
     if (this.#failedStage === undefined || stage < this.#failedStage) {
       this.#failedStage = stage;
       const name = this.#names[stage];
       this.#failedStageReason = name === undefined ? `${key} failed` : `${key} of ${name} failed`;
     }
     const { maxFailures } = this.#limits;
-    if (maxFailures === undefined || this.#failures < maxFailures) return;
-    this.#stopReason ??= `${this.#failures} failed, and maxFailures is ${maxFailures}`;
+    if (maxFailures === undefined || this.#failed.size < maxFailures) return;
+    this.#stopReason ??= `${this.#failed.size} failed, and maxFailures is ${maxFailures}`;
   }
 
   /** Those who may go on now, and those who never may, in the order in which they asked. Each is told once. */

@@ -72,6 +72,8 @@ class TargetRun<A extends PlanAction> {
   async go(): Promise<TargetOutcome> {
     for (const action of this.#plan.actions) this.#note(await this.#step(action));
     if (this.#hindrance === undefined || this.#hindrance.why === 'waits') await this.#finalCheck();
+    // The way back may take long.
+    if (this.#outcomes.some(({ result }) => result === 'failed')) this.#run.gate.fail(gateKey(this.#target));
     const reversed = await reverseFailed(this.#work, this.#target, this.#outcomes, this.#run);
     const result = this.#result();
     if (this.#opened) this.#run.onEvent({ type: 'target-done', target: this.#target, result });
