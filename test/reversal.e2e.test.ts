@@ -1,10 +1,11 @@
 /** A change that the layers do not confirm: taken back, marked, and not tried again until its input changes. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, suite, test } from 'node:test';
-import type { Outcome } from '../reconcile/apply/model.ts';
+import { applyPlan } from '../reconcile/apply/apply.ts';
+import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
 import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Scenario, Stage } from './apply-scenario.ts';
-import { stage } from './apply-scenario.ts';
+import { applyOptions, stage } from './apply-scenario.ts';
 import { failure, heal, killedAfter, results, type Vms, withVm } from './apply-support.ts';
 
 suite('reversal', () => {
@@ -151,6 +152,24 @@ suite('reversal', () => {
     await scenario.assertConverged(vms);
   });
 
+  test('stopped on the way back: what was not taken back is told, and nothing is held', async () => {
+    const scenario = await withVm(here, 'halfway', 'db-0', 'db-1');
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' }, { name: 'no-unplug', value: 'firm' });
+    // Between two steps, and in the middle of one that fails.
+    const early = await stoppedAt(scenario, { 'db-0': ['fine', 'stuck'] }, 'action-done');
+    const late = await stoppedAt(scenario, { 'db-1': ['firm', 'stuck'] }, 'action-started', 'firm');
+    assert.deepEqual([back(early), back(late)], [['unplug done'], ['unplug done', 'release done', 'unplug failed']]);
+    for (const outcome of [early, late]) {
+      const [target] = outcome.targets;
+      assert.match(target?.reversal?.left.at(-1)?.message ?? '', /not all was taken back: the run was told to stop/);
+      assert.deepEqual([target?.reversal?.held, outcome.summary.reversed, outcome.summary.held], [false, 0, 0]);
+      assert.equal((await scenario.live(target?.target.name ?? '')).held, undefined);
+    }
+    await heal(here);
+    const { outcome } = await scenario.run({ 'db-0': ['fine', 'stuck'] });
+    assert.deepEqual(results(outcome), { 'db-0': 'converged' }, JSON.stringify(outcome));
+  });
+
   test('a run whose time is up takes nothing back and marks nothing', async () => {
     const scenario = await withVm(here, 'timeup');
     await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
@@ -163,6 +182,17 @@ suite('reversal', () => {
 
 function back({ targets }: Outcome): readonly string[] {
   return targets.flatMap(({ reversal }) => reversal?.actions.map(({ kind, result }) => `${kind} ${result}`) ?? []);
+}
+
+/** A run that is told to stop at such an event of the way back, of that NIC. */
+async function stoppedAt(scenario: Scenario, vms: Vms, type: RunEvent['type'], nic?: string): Promise<Outcome> {
+  const stop = new AbortController();
+  const options = applyOptions({ actionTimeoutMs: 2500, signal: stop.signal });
+  return await applyPlan(await scenario.plan(vms), scenario.cluster, options, (event) => {
+    if (event.type !== type || !('reversing' in event)) return;
+    const names = 'attachments' in event.action ? event.action.attachments : [];
+    if (nic === undefined || names.some((name) => name === nic)) stop.abort();
+  });
 }
 
 function codes({ targets }: Awaited<ReturnType<Scenario['plan']>>): readonly string[] {

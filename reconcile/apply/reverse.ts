@@ -74,12 +74,16 @@ class WayBack<A extends PlanAction> {
       if (failed.has(undoes)) continue;
       if (this.#run.whyOver !== undefined) {
         this.stopped = true;
-        return;
+        break;
       }
       const outcome = await this.#step(action);
       this.outcomes.push(outcome);
       if (outcome.result === 'done') back.push(action);
-      else {
+      else if (this.#run.whyOver !== undefined) {
+        // What was given up for want of time, or under another hand, says nothing of the change.
+        this.stopped = true;
+        break;
+      } else {
         failed.add(undoes);
         for (const name of namesIn(action)) stuck.add(name);
         this.left.push(leftBy(action, outcome));
@@ -91,7 +95,8 @@ class WayBack<A extends PlanAction> {
     for (const { undoes } of actions) {
       if (actions.every((one) => one.undoes !== undoes || done.has(one.action.id))) this.undone.add(undoes);
     }
-    if (back.length > 0) await this.#verify(back, stuck);
+    if (this.stopped) this.left.push(cutShort(this.#run.whyOver));
+    else if (back.length > 0) await this.#verify(back, stuck);
   }
 
   async #step(action: A): Promise<ActionOutcome> {
@@ -136,12 +141,20 @@ class WayBack<A extends PlanAction> {
     }));
     this.verified = verdict.verified;
     if (verdict.failure === undefined) return;
+    this.stopped = this.#run.whyOver !== undefined;
     const { layer, reason } = verdict.failure;
     this.left.push({
       message: `after all was taken back, layer ${layer} disagrees: ${reason}`,
       remedy: 'See each layer with `patchpanel trace`.',
     });
   }
+}
+
+function cutShort(why = 'the run is over'): LeftBehind {
+  return {
+    message: `not all was taken back: ${why}`,
+    remedy: 'It is not held: the next run goes on from here.',
+  };
 }
 
 function leftBy(action: PlanAction, { laggingLayer, reason }: ActionOutcome): LeftBehind {

@@ -6,7 +6,7 @@ import type { Action, Blocker } from '../plan/model.ts';
 import type { DomainNic, LiveDomain } from '../systems/libvirt-domain.ts';
 import { domainObjection } from './domain-check.ts';
 import type { Goal } from './layers.ts';
-import { finalGoals } from './verify.ts';
+import { afterReversal, finalGoals } from './verify.ts';
 
 const network = { namespace: 'prod', name: 'vlan10' };
 const base = { id: 'prod/db-0/1', after: [] } as const;
@@ -52,6 +52,23 @@ test('what was touched or is owned is held against the template as it is in the 
   ];
   for (const [title, actions, seen, goals] of cases)
     assert.deepEqual(layered(finalGoals({ ...none, actions }, liveVm(seen))), goals, title);
+});
+
+test('after the way back, what was not as declared before it is not looked at', () => {
+  const target = { kind: 'VirtualMachine', namespace: 'prod', name: 'db-0' } as const;
+  const other: Difference = { attachment: 'blue', layer: 'vmi', field: 'network', wanted: 'a', found: 'b' };
+  const plan = { target, ...none, differences: [other] };
+  const back: readonly Action[] = [
+    { ...base, kind: 'unplug', attachments: ['green'], delivery: 'in-place' },
+    { ...base, kind: 'link', attachment: 'red', state: 'up' },
+  ];
+  const live = liveVm({ vm: {}, owned: ['blue'] });
+  const all = ['green', 'red'].map((name): Goal => ({ kind: 'gone', name }));
+  assert.deepEqual(layered(finalGoals(afterReversal(plan, back, new Set()), live)), all);
+  const calm = afterReversal({ target, ...none }, back, new Set());
+  assert.deepEqual(layered(finalGoals(calm, live)), [plugged, ...all]);
+  const stuck = afterReversal({ target, ...none }, back, new Set(['blue']));
+  assert.deepEqual(layered(finalGoals(stuck, live)), all);
 });
 
 test('of a VM that does not run the template alone counts', () => {

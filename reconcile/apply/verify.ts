@@ -62,6 +62,22 @@ type Judged = Pick<VmPlan, 'target' | 'actions' | 'declared'> & {
   readonly [key in 'differences' | 'blockers' | 'notes']: readonly { readonly attachment?: string }[];
 };
 
+/**
+ * What is looked at once the way back was gone: what it brought back, and all else that was as declared before. Held
+ * against the template, which was written back.
+ *
+ * @param stuck names of attachments that it did not reach
+ */
+export function afterReversal(
+  plan: Pick<VmPlan, 'target' | 'differences' | 'blockers' | 'notes'>,
+  back: readonly Action[],
+  stuck: ReadonlySet<string>,
+): Judged {
+  const { target, differences, blockers, notes } = plan;
+  const lost = [...stuck].map((attachment) => ({ attachment }));
+  return { target, actions: back, differences: [...differences, ...lost], blockers, notes };
+}
+
 const vanished = { layer: 'vm', code: 'plan/stale', reason: 'the VM is no longer there' } as const;
 
 /**

@@ -11,7 +11,7 @@ import { goalsOf } from './layers.ts';
 import { requestRestart } from './restart.ts';
 import type { Run } from './run.ts';
 import { ensureFresh } from './staleness.ts';
-import { type Verdict, verify } from './verify.ts';
+import { afterReversal, type Verdict, verify } from './verify.ts';
 import { waitFor } from './wait.ts';
 import type { Work, WorkFailure } from './work.ts';
 import { type Written, writeAction } from './write.ts';
@@ -87,14 +87,7 @@ export class VmWork implements Work<Action> {
   async verifyReversed(back: readonly Action[], stuck: ReadonlySet<string>): Promise<Verdict> {
     const last = back.at(-1);
     if (last === undefined) return { verified: [] };
-    // Held against what the template says by now: it was written back, and only what did not come back is left out.
-    const differences = [...stuck].map((attachment) => ({ attachment }));
-    return await verify(
-      { target: this.#target, actions: back, differences, blockers: [], notes: [] },
-      last,
-      false,
-      this.#run,
-    );
+    return await verify(afterReversal(this.#plan, back, stuck), last, false, this.#run);
   }
 
   async hold(reason: string): Promise<void> {
