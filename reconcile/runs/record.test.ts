@@ -132,6 +132,19 @@ test('what is no longer declared is forgotten, where all that is declared is kno
   );
 });
 
+test('of pods and of what is pruned, since when is told too, and a second run is no news', () => {
+  const declared = new Set(['prod/db-0']);
+  const pod = { ...target('web-0', 'blocked'), target: { kind: 'Pod', namespace: 'prod', name: 'web-0' } as const };
+  const blocked = end([pod, target('gone-0', 'blocked')], { declared });
+  const before = recorded(afterRun(undefined, facts, blocked));
+  assert.deepEqual(Object.keys(before.targets), ['pod/prod/web-0', 'prod/gone-0']);
+  assert.equal(afterRun(before, later, blocked), undefined);
+  const done = end([target('gone-0', 'converged', plugged)], { declared, writes: 1 });
+  const after = recorded(afterRun(before, later, done));
+  assert.deepEqual(after.targets, { 'prod/gone-0': { state: 'in-sync', since: later.ended.toISOString() } });
+  assert.equal(afterRun(after, { ...later, id: 'run-3' }, end([], { declared })), undefined);
+});
+
 test('the last five runs are kept', () => {
   let record: RunRecord | undefined;
   for (let id = 0; id < 8; id += 1) {

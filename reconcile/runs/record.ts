@@ -175,7 +175,7 @@ export function afterRun(before: RunRecord | undefined, facts: RunFacts, end: Ru
     before === undefined ||
     outcome.summary.writes > 0 ||
     stateOf(before) !== stateOf({ ...next, runs: [] }) ||
-    JSON.stringify(before.targets) !== JSON.stringify(next.targets);
+    !sameJson(remembered(before.targets, next.targets), next.targets);
   if (!isNews) return end.stamp && word === 'converged' ? { ...before, lastFullCheck: now } : undefined;
   const { converged: changed, failed, blocked, writes } = outcome.summary;
   const overrode = outcome.overrode === undefined ? {} : { overrode: oneLine(outcome.overrode, maxReasonBytes) };
@@ -268,19 +268,25 @@ function sameJson(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
+/** That one is forgotten which was in sync is no news. */
+function remembered(before: RunRecord['targets'], next: RunRecord['targets']): RunRecord['targets'] {
+  return Object.fromEntries(Object.entries(before).filter(([key, { state }]) => state !== 'in-sync' || key in next));
+}
+
 function targetsAfter(
   before: RunRecord['targets'],
   { plan, outcome, declared }: RunEnd,
   now: string,
 ): RunRecord['targets'] {
-  const after = new Map(Object.entries(before).filter(([key]) => declared?.has(key) ?? true));
-  const seen = new Set<string>();
+  const seen = new Set(outcome.targets.map(({ target }) => recordKey(target)));
+  // Pods, and what is pruned, are known by what the run had to do with them alone.
+  const isKnown = (key: string): boolean => seen.has(key) || (declared?.has(key) ?? true);
+  const after = new Map(Object.entries(before).filter(([key]) => isKnown(key)));
   for (const target of outcome.targets) {
     const key = recordKey(target.target);
     const was = after.get(key);
     const state = stateWord[target.result];
     const changed = target.actions.some(({ result }) => result === 'done');
-    seen.add(key);
     // A VM that stands in the plan for a note alone.
     if (state === 'in-sync' && !changed && was === undefined) continue;
     const reason = reasonOf(target, plan);
