@@ -181,7 +181,7 @@ async function carryOut(
     job.given === undefined
       ? await freshPlan(job, flags, cluster, progress, stop)
       : await freshEnough(job.given, await policyUnder(flags, cluster), cluster);
-  const work = async (planned: Plan, signal: AbortSignal): Promise<Outcome> => {
+  const work = async (planned: Plan, signal: AbortSignal, at?: Date): Promise<Outcome> => {
     const events = flags.events === true ? new EventWriter(cluster, eventSource(planned)) : undefined;
     const outcome = await apply(
       planned,
@@ -194,6 +194,7 @@ async function carryOut(
         domainXml: flags.domainXml,
         savedPlan: job.given !== undefined,
         ...(flags.overrideWindows === undefined ? {} : { overrideWindows: flags.overrideWindows }),
+        ...(at === undefined ? {} : { clock: () => at }),
         signal,
       },
       (event) => {

@@ -328,7 +328,7 @@ export async function applyGuarded(
     cluster,
     lock,
     stop,
-    { ...steps, hasWork: (planned) => hasWork(planned, new Date(), overridesWindows) },
+    { ...steps, hasWork: (planned, now) => hasWork(planned, now, overridesWindows) },
     onEvent,
   );
 }

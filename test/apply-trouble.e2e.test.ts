@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { applyPlan } from '../reconcile/apply/apply.ts';
 import type { RunEvent } from '../reconcile/apply/model.ts';
-import type { PatchOperation } from '../reconcile/kube/cluster.ts';
+import type { Cluster, PatchOperation } from '../reconcile/kube/cluster.ts';
 import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Action, Plan } from '../reconcile/plan/model.ts';
 import { applyOptions, type Nic, type Stage, stage } from './apply-scenario.ts';
@@ -104,6 +104,36 @@ suite('trouble', () => {
     assert.deepEqual(
       (await scenario.live('db-0')).nics.map(({ name }) => name),
       ['default', 'other', 'blue'],
+    );
+  });
+
+  test('a person suspends or protects it midway: the next write is not made', async () => {
+    const scenario = await withVm(here, 'hands-off', 'db-0', 'db-1');
+    await scenario.run({ 'db-0': [], 'db-1': [{ name: 'old', on: 'vlan20' }, 'line'] });
+    const meddled = (name: string, annotation: string): Cluster => {
+      let first = true;
+      return intercepted(scenario.cluster, async (send) => {
+        const answer = await send();
+        if (first) {
+          const metadata = { annotations: { [`patchpanel.dev/${annotation}`]: 'true' } };
+          await scenario.admin.mergePatch(virtualMachines, scenario.namespace, name, { metadata });
+        }
+        first = false;
+        return answer;
+      });
+    };
+    const suspended = await scenario.run({ 'db-0': ['blue', 'green'] }, {}, meddled('db-0', 'suspend'));
+    assert.deepEqual([failure(suspended.outcome).code, suspended.outcome.summary.writes], ['cluster/conflict', 1]);
+    assert.match(failure(suspended.outcome).reason ?? '', /meanwhile: it has the annotation patchpanel\.dev\/suspend/);
+    assert.deepEqual((await scenario.live('db-0')).owned, ['blue']);
+
+    const swapped = { 'db-1': [{ name: 'old', on: 'vlan30' }, { name: 'line', state: 'down' } as const] };
+    const shielded = await scenario.run(swapped, {}, meddled('db-1', 'protect'));
+    assert.match(failure(shielded.outcome).reason ?? '', /the annotation patchpanel\.dev\/protect keeps old/);
+    const { nics } = await scenario.live('db-1');
+    assert.deepEqual(
+      nics.filter(({ isDefault }) => !isDefault).map(({ name, state, network }) => `${name} ${state} ${network?.name}`),
+      ['old up vlan20', 'line down vlan10'],
     );
   });
 

@@ -4,9 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { leases } from '../reconcile/kube/resources.ts';
+import { guarded } from '../reconcile/runs/guarded.ts';
 import { fields } from '../reconcile/systems/json-shape.ts';
 import type { CliRun } from './cli-process.ts';
 import { CliStage } from './cli-stage.ts';
+import { planOf } from './plan-cases.ts';
 
 let stage: CliStage;
 before(async () => {
@@ -55,6 +57,28 @@ test('the second of two runs is refused, and told by whom; one that may wait goe
   assert.match(second.stdout, /plug mgmt|wait: mgmt/);
   assert.match(second.stdout, /0 VMs converged, 1 unchanged; 0 writes/);
   assert.equal((await lease('two')).holderIdentity, '');
+});
+
+test('without the lock, time stands still: what waited for a window still waits when it opens', async () => {
+  const times: Date[] = [];
+  const lock = {
+    place: { namespace: 'demo', name: 'still' },
+    holder: 'host/1',
+    durationSeconds: 60,
+    patienceMs: 0,
+    signal: new AbortController().signal,
+  };
+  const plan = async () => planOf([], []);
+  const steps = {
+    plan,
+    again: plan,
+    hasWork: (_plan: unknown, now: Date) => times.push(now) === 0,
+    work: async (_plan: unknown, _signal: AbortSignal, at?: Date) => at,
+  };
+  const { result } = await guarded(stage.cluster.admin, lock, lock.signal, steps, () => {});
+  assert.deepEqual([result], times);
+  const worked = await guarded(stage.cluster.admin, lock, lock.signal, { ...steps, hasWork: () => true }, () => {});
+  assert.equal(worked.result, undefined);
 });
 
 test('a run that has nothing to do takes no lock, and asks for none', async () => {

@@ -9,6 +9,7 @@ import { fields, items, text } from '../systems/json-shape.ts';
 import { conditionTypes } from '../systems/kubevirt-names.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { isOpen, nextOpening, type TimeWindow, wallClock } from '../windows/windows.ts';
+import { suspendedMeanwhile } from './left-alone.ts';
 import type { Written } from './write.ts';
 
 type Restart = Extract<Action, { kind: 'restart' }>;
@@ -28,7 +29,7 @@ export function closedWords(windows: readonly TimeWindow[], at: Date): string | 
  * hit the new instance; where its answer is lost, the layers tell what came of it.
  *
  * @param uid of the VM that was planned for
- * @throws PatchpanelError `plan/stale` where that VM is gone, `cluster/conflict` where it migrates or is paused by now,
+ * @throws PatchpanelError `plan/stale` where that VM is gone, `cluster/conflict` where it migrates, is paused or suspended by now,
  *   `apply/refused` where KubeVirt refuses, `cluster/*` else
  */
 export async function requestRestart(
@@ -43,6 +44,10 @@ export async function requestRestart(
   ]);
   if (vm === undefined || (uid !== undefined && vm.metadata.uid !== uid)) {
     throw new PatchpanelError('plan/stale', `VM ${objectKey(target)} is not the one that was planned for`);
+  }
+  const suspended = suspendedMeanwhile(vm);
+  if (suspended !== undefined) {
+    throw new PatchpanelError('cluster/conflict', `VM ${objectKey(target)} changed meanwhile: ${suspended}`);
   }
   if (vmi?.metadata.uid !== instance || isEnding(vm, vmi)) return { wrote: false };
   const busy = busyWith(vmi);

@@ -8,6 +8,7 @@ import type { Action, VmPlan } from '../plan/model.ts';
 import { type Reversal, reversalOf, type Taken } from '../plan/reversal.ts';
 import { markHeld } from './hold.ts';
 import { goalsOf } from './layers.ts';
+import { takenBy } from './left-alone.ts';
 import { requestRestart } from './restart.ts';
 import type { Run } from './run.ts';
 import { ensureFresh } from './staleness.ts';
@@ -58,17 +59,20 @@ export class VmWork implements Work<Action> {
 
   async #write(action: Action): Promise<Written> {
     const { cluster } = this.#run;
+    const stamp = { ...this.#run.stamp, pruned: this.#plan.pruned === true };
     switch (action.kind) {
       case 'follow':
         return { wrote: false };
       case 'restart':
         return await requestRestart(cluster, this.#target, this.#plan.uid, action);
       default:
-        return await writeAction(cluster, this.#target, this.#plan.uid, action, {
-          ...this.#run.stamp,
-          pruned: this.#plan.pruned === true,
-        });
+        return await writeAction(cluster, this.#target, this.#plan.uid, action, stamp, this.#keptFrom(action));
     }
+  }
+
+  /** What the run itself plugged it may take back. */
+  #keptFrom(action: Action): readonly string[] {
+    return this.#plan.actions.includes(action) ? takenBy(action) : [];
   }
 
   async verify(last: Action, restarted: boolean): Promise<Verdict> {

@@ -6,9 +6,10 @@ import { apiFailure, isLost } from '../kube/failures.ts';
 import { virtualMachineInstances, virtualMachines } from '../kube/resources.ts';
 import { fieldManager } from '../systems/patchpanel.ts';
 import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { leftAlone, protectedMeanwhile } from './left-alone.ts';
 import { type Edit, editFor, type WrittenAction } from './patches.ts';
 import { writePortHook } from './port-hook.ts';
-import { markOfAnother, type Stamp, stamped } from './stamp.ts';
+import { type Stamp, stamped } from './stamp.ts';
 
 export interface Written {
   /** False where nothing was left to write. */
@@ -26,6 +27,7 @@ const unfitPatch = 'the server rejected our request due to an error in our reque
  * Writes an action to its VM in one request.
  *
  * @param uid of the VM that was planned for
+ * @param kept names of NICs that are left where somebody protects them by now
  * @throws PatchpanelError `plan/stale` where that VM is gone, `cluster/conflict` where it no longer fits the action or
  *   the other writers did not rest, `apply/refused` where the server refuses the change, `cluster/*` else
  */
@@ -35,8 +37,11 @@ export async function writeAction(
   uid: string | undefined,
   action: WrittenAction,
   stamp: Stamp,
+  kept: readonly string[] = [],
 ): Promise<Written> {
   const { wrote, object } = await patchUntilItFits(cluster, virtualMachines, target, uid, stamp, async (vm) => {
+    const reason = protectedMeanwhile(vm, kept);
+    if (reason !== undefined) return { kind: 'refused', reason };
     const edit = editFor(action, vm, await instance(cluster, target, action, vm));
     const needsHook = edit.kind === 'patch' && action.kind === 'set-ports' && action.knob === 'sidecar';
     if (needsHook) await writePortHook(cluster, vm, action.value);
@@ -71,10 +76,8 @@ export async function patchUntilItFits(
     if (object === undefined || (uid !== undefined && object.metadata.uid !== uid)) {
       throw new PatchpanelError('plan/stale', `${who} was deleted${object === undefined ? '' : ' and made anew'}`);
     }
-    const other = markOfAnother(object, stamp);
-    if (other !== undefined) {
-      throw new PatchpanelError('cluster/conflict', `${who} changed meanwhile: it belongs to ${other} now`);
-    }
+    const reason = leftAlone(object, stamp);
+    if (reason !== undefined) throw new PatchpanelError('cluster/conflict', `${who} changed meanwhile: ${reason}`);
     const edit = await editOf(object);
     if (edit.kind === 'done') return { wrote: false, object };
     if (edit.kind === 'refused') {

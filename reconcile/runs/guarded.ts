@@ -10,9 +10,12 @@ export interface GuardedSteps<T> {
   readonly plan: () => Promise<Plan>;
   /** The same, after another run has ended: made anew, or checked again. */
   readonly again: (first: Plan) => Promise<Plan>;
-  readonly hasWork: (plan: Plan) => boolean;
-  /** Nothing new may be started once the signal aborts. */
-  readonly work: (plan: Plan, signal: AbortSignal) => Promise<T>;
+  readonly hasWork: (plan: Plan, now: Date) => boolean;
+  /**
+   * Nothing new may be started once the signal aborts.
+   * @param at given where the plan had no work at that moment, and no lock is held: a window that opens since stays closed
+   */
+  readonly work: (plan: Plan, signal: AbortSignal, at?: Date) => Promise<T>;
 }
 
 export interface Guarded<T> {
@@ -37,7 +40,8 @@ export async function guarded<T>(
   }
   const before = await lockVersion(cluster, lock.place);
   const first = await steps.plan();
-  if (!steps.hasWork(first)) return { plan: first, result: await steps.work(first, stop) };
+  const now = new Date();
+  if (!steps.hasWork(first, now)) return { plan: first, result: await steps.work(first, stop, now) };
   const name = objectKey(lock.place);
   const held = await takeLock(cluster, {
     ...lock,
