@@ -58,9 +58,6 @@ export function serveWatch(
       if (change !== undefined) stream.change(change);
     }
   }
-  const end = (): void => {
-    response.end();
-  };
   const listener = (change: Change): void => {
     if (change.revision > from) stream.change(change);
     if (response.writableLength > maxBuffered) response.destroy();
@@ -68,6 +65,15 @@ export function serveWatch(
   collection.listeners.add(listener);
   const timeout =
     query.timeoutSeconds === undefined ? (1800 + Math.random() * 1800) * 1000 : query.timeoutSeconds * 1000;
+  // From the end on nothing may be told: until the client has all, the response isn't closed, and a timer may be due in the same turn.
+  const stop = (): void => {
+    collection.listeners.delete(listener);
+    for (const timer of timers) clearTimeout(timer);
+  };
+  const end = (): void => {
+    stop();
+    response.end();
+  };
   const timers = [setTimeout(end, timeout)];
   if (cutMilliseconds !== undefined) timers.push(setTimeout(() => response.destroy(), cutMilliseconds));
   if (query.bookmarks) {
@@ -76,10 +82,7 @@ export function serveWatch(
     if (timeout > bookmarkBeforeEnd) timers.push(setTimeout(mark, timeout - bookmarkBeforeEnd));
   }
   for (const timer of timers) timer.unref();
-  response.on('close', () => {
-    collection.listeners.delete(listener);
-    for (const timer of timers) clearTimeout(timer);
-  });
+  response.on('close', stop);
 }
 
 class EventStream {
