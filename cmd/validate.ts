@@ -13,10 +13,10 @@ import {
   type PatchpanelError,
   type PatchpanelErrors,
 } from '../reconcile/errors.ts';
+import { policyLines } from '../reconcile/report/brake-words.ts';
 import { errorJson } from '../reconcile/report/error-text.ts';
 import { faultFindings } from '../reconcile/report/findings.ts';
 import { faultJunit, validJunit } from '../reconcile/report/junit.ts';
-import { policyLines } from '../reconcile/report/policy-words.ts';
 import { sarifText } from '../reconcile/report/sarif.ts';
 import { count, fleetWords } from '../reconcile/report/words.ts';
 import { load } from '../reconcile/run.ts';

@@ -4,11 +4,11 @@ import type { Change, ObjectChange } from '../change/model.ts';
 import { splitPlan } from '../change/split.ts';
 import { revision } from '../desired/revision.ts';
 import type { TargetPlan } from '../plan/model.ts';
+import { brakeLines } from './brake-words.ts';
 import { baseFaults, baseName, changeSummary, noLongerLines, objectLines, settingLines } from './change-words.ts';
 import { cell, code, commentMarker, fold, Room } from './markdown-text.ts';
 import { changePicture } from './mermaid.ts';
 import { blockerItems, diffLine, listSection, signsOf, targetDiff, targetTitle } from './plan-sections.ts';
-import { policyLines } from './policy-words.ts';
 import { count, fleetNoun, runStateWords, sourceName, undeclaredLines } from './words.ts';
 
 /** One row and one fold of the comment: an object that the change touches, or a target that it does something to. */
@@ -49,7 +49,7 @@ export function changeMarkdown(change: Change, marker?: string): string {
   const undeclared =
     cluster === undefined
       ? []
-      : [...policyLines(cluster.plan.policy), ...undeclaredLines(cluster.plan)].map((line) => `- ${cell(line)}`);
+      : [...brakeLines(cluster.plan), ...undeclaredLines(cluster.plan)].map((line) => `- ${cell(line)}`);
   const left = room.take(undeclared, 0.2).shown;
   const folds = room.take(entries.map((entry) => entryFold(entry, declared.prune)).filter((text) => text !== ''));
   const rest = [

@@ -3,6 +3,7 @@ import type { Change, ObjectChange } from '../change/model.ts';
 import { splitPlan } from '../change/split.ts';
 import { actionNames } from '../plan/action-name.ts';
 import type { Plan, TargetPlan } from '../plan/model.ts';
+import { brakeLines } from './brake-words.ts';
 import {
   baseFaults,
   baseName,
@@ -14,7 +15,6 @@ import {
 } from './change-words.ts';
 import { targetTitle } from './plan-sections.ts';
 import { planHeader, targetLines } from './plan-text.ts';
-import { policyLines } from './policy-words.ts';
 import { printable, type Style } from './style.ts';
 import { shortRevision, sourceName, undeclaredLines } from './words.ts';
 
@@ -34,7 +34,7 @@ export function changeText(change: Change, style: Style): string {
   if (cluster === undefined)
     lines.push(...declared.objects.flatMap((object) => objectBlock(object, declared.prune, style)));
   else lines.push(...clusterLines(change, cluster.plan, style));
-  const told = cluster === undefined ? [] : [...policyLines(cluster.plan.policy), ...undeclaredLines(cluster.plan)];
+  const told = cluster === undefined ? [] : [...brakeLines(cluster.plan), ...undeclaredLines(cluster.plan)];
   if (told.length > 0) lines.push(...told.map((line) => style.dim(`note: ${printable(line)}`)), '');
   lines.push(style.bold(changeSummary(change)));
   return `${lines.join('\n')}\n`;

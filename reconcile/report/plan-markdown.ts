@@ -1,11 +1,12 @@
 /** A plan as Markdown, for a comment in a pull request. */
 import { revision } from '../desired/revision.ts';
 import type { Plan } from '../plan/model.ts';
+import { brakeLines } from './brake-words.ts';
 import { cell, code, commentMarker, Room } from './markdown-text.ts';
 import { planPicture } from './mermaid.ts';
 import { blockerItems, listSection, signsOf, targetFold, targetTitle } from './plan-sections.ts';
 import { planSummary } from './plan-text.ts';
-import { policyLines } from './policy-words.ts';
+import { stagesLine } from './rollout-words.ts';
 import { fleetNoun, runStateWords, sourceName, undeclaredLines } from './words.ts';
 
 /**
@@ -23,8 +24,11 @@ export function planMarkdown(plan: Plan, marker?: string): string {
     `Revision ${code(revision(plan.source))} of ${cell(sourceName(plan.source))}`,
     '',
   ]).shown;
+  const stages = stagesLine(plan);
   const undeclared = room.take(
-    [...policyLines(plan.policy), ...undeclaredLines(plan)].map((line) => `- ${cell(line)}`),
+    [...(stages === undefined ? [] : [stages]), ...brakeLines(plan), ...undeclaredLines(plan)].map(
+      (line) => `- ${cell(line)}`,
+    ),
     0.2,
   ).shown;
   const stops = listSection(room, 0.5, '### Blocked', blockerItems(plan.targets), 'blocker');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { VmPlan } from '../plan/model.ts';
+import type { Plan, VmPlan } from '../plan/model.ts';
 import { sampleBlocked, samplePlan, samplePlug } from './fixtures/sample-plan.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planSummary, planText } from './plan-text.ts';
@@ -39,6 +39,28 @@ test('a blocker of an attachment tells where that is declared', () => {
   const plan = samplePlan([{ ...sampleBlocked, blockers: [found] }]);
   assert.match(planText(plan, plain), /^ {2}! blocked \(network-missing\) a: no b {2}vms\/full-0\.yaml:9$/m);
   assert.match(planMarkdown(plan), /\*\*prod\/full-0\*\* a vms\/full-0\.yaml:9 \(network-missing\): no b\. Make b\.$/m);
+});
+
+test('when changes may be begun is told where there are any, by whose word, and in which stages', () => {
+  const night = { start: '0 22 * * 1-5', duration: '6h', timeZone: 'Europe/Zurich' };
+  const day = { start: '0 8 * * *', duration: '10h', timeZone: 'UTC' };
+  const made = samplePlan([samplePlug, { ...samplePlug, target: { ...samplePlug.target, name: 'db-1' } }]);
+  const plan: Plan = {
+    ...made,
+    settings: {
+      ...made.settings,
+      canary: { count: 1 },
+      allowWindows: [{ from: 'repository', overridable: true, windows: [night, day] }],
+      denyWindows: [{ from: 'policy', overridable: false, windows: [day] }],
+    },
+    policy: { from: 'patchpanel/policy', tightened: [] },
+  };
+  for (const text of [planText(plan, plain), planMarkdown(plan).replaceAll('\\', '')]) {
+    assert.match(text, /begun only in the windows 0 22 \* \* 1-5 for 6h, Europe\/Zurich; 0 8 \* \* \* for 10h, UTC$/m);
+    assert.match(text, /no change is begun in the window 0 8 .*, by the policy in patchpanel\/policy$/m);
+    assert.match(text, /In stages: prod\/db-0 first; then 1 more\./);
+  }
+  assert.doesNotMatch(planText({ ...plan, targets: [sampleBlocked] }, plain), /window/);
 });
 
 test('VMs that the repository no longer names are told of, and a fleet of them is counted', () => {

@@ -2,8 +2,8 @@
 import { actionNames } from '../plan/action-name.ts';
 import { isPodPlan, type Plan, type PlanAction, type TargetPlan } from '../plan/model.ts';
 import { onlyWaits } from '../plan/restart.ts';
+import { brakeLines } from './brake-words.ts';
 import { pasteLines } from './paste.ts';
-import { policyLines } from './policy-words.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
 import { stagesLine } from './rollout-words.ts';
 import { printable, type Style } from './style.ts';
@@ -103,7 +103,7 @@ export function planText(plan: Plan, style: Style): string {
   ];
   const names = actionNames(plan);
   for (const target of plan.targets) lines.push(...targetLines(target, names, style), '');
-  const undeclared = [...policyLines(plan.policy), ...undeclaredLines(plan)];
+  const undeclared = [...brakeLines(plan), ...undeclaredLines(plan)];
   for (const line of undeclared) lines.push(style.dim(`note: ${printable(line)}`));
   if (undeclared.length > 0) lines.push('');
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));

@@ -6,8 +6,8 @@ import { diffPods } from '../../diff/pods.ts';
 import type { LiveState } from '../../live/model.ts';
 import { isPodPlan, type Plan, type PodPlan, type VmPlan } from '../../plan/model.ts';
 import { objectKey } from '../../vocabulary.ts';
+import { brakeLines } from '../brake-words.ts';
 import { planSummary } from '../plan-text.ts';
-import { policyLines } from '../policy-words.ts';
 import { stagesLine } from '../rollout-words.ts';
 import { printable } from '../style.ts';
 import { shortRevision, sourceName, undeclaredLines } from '../words.ts';
@@ -55,9 +55,7 @@ export function planPicture(plan: Plan, { desired, live, diffs }: PlanGround, ma
       ['KubeVirt', printable(kubevirtVersion ?? 'of unknown version')],
       ['plugs', printable(`${delivery === 'in-place' ? 'in place' : 'by migration'} (${deliveryEvidence})`)],
     ],
-    notices: [...(stages === undefined ? [] : [stages]), ...policyLines(plan.policy), ...undeclaredLines(plan)].map(
-      printable,
-    ),
+    notices: [...(stages === undefined ? [] : [stages]), ...brakeLines(plan), ...undeclaredLines(plan)].map(printable),
     calm: 'As declared',
     networks: networks.names,
     panels: panels.sort(byUrgency),
