@@ -33,7 +33,7 @@ import { allWanted, wantedBy } from './live/wanted.ts';
 import { checkStale, readNetworks, restsOnDomainXml, restsOnPortKnobs } from './plan/fingerprint.ts';
 import { isPodPlan, type Plan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
-import { exceeds } from './plan/removals.ts';
+import { exceeds, removedIn } from './plan/removals.ts';
 import type { PlanGround } from './report/html/plan-picture.ts';
 import { movedWords } from './report/moved-words.ts';
 import { shortRevision } from './report/words.ts';
@@ -292,9 +292,11 @@ function networksOf({ targets }: Plan): readonly ObjectName[] {
 export async function freshEnough(saved: Plan, policy: Policy | undefined, cluster: Cluster): Promise<Plan> {
   refuseUnvouched(saved, policy?.repositories);
   const settings = policy === undefined ? saved.settings : settingsOfNow(saved.settings, policy);
-  const limit = settings.maxRemovals;
-  if (policy !== undefined && limit !== undefined && exceeds(saved.removals, limit)) {
-    const message = `the plan would unplug more NICs (${saved.removals?.planned ?? 0}) than the policy (${policy.from}) lets it by now`;
+  // What a limit held back when the plan was made is not in its actions.
+  const planned = removedIn(saved.targets);
+  const removals = saved.removals && { ...saved.removals, planned };
+  if (policy !== undefined && exceeds(removals, settings.maxRemovals)) {
+    const message = `the plan would unplug more NICs (${planned}) than the policy (${policy.from}) lets it by now`;
     throw new PatchpanelError('plan/stale', message);
   }
   await refuseStale(saved, cluster);

@@ -103,6 +103,10 @@ test('a saved plan is held against the policy of now', async () => {
   assert.match(many.stderr, /the plan would unplug more NICs \(1\) than the policy \(ConfigMap patchpanel/);
   await policy({ maxRemovals: 1, denyWindows: [{ start: '* * * * *', duration: '1h' }] });
   assert.match((await stage.expect(0, ['apply', file, ...underPolicy])).stdout, /the policy denies changes now/);
+  // What the limit held back when the plan was made is no reason to refuse the rest of it.
+  await policy({ maxRemovals: 0 });
+  await writeFile(file, (await stage.expect(4, ['plan', path, ...underPolicy, '-o', 'json'])).stdout);
+  assert.match((await stage.expect(4, ['apply', file, ...underPolicy])).stdout, /1 blocked/);
   assert.deepEqual(await stage.guestNics('web-1'), ['default', 'mgmt', 'storage']);
 });
 

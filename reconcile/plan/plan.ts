@@ -29,7 +29,7 @@ import { orderActions, type SetPorts } from './order.ts';
 import { planPods } from './pod-plans.ts';
 import { portCountOutcome } from './port-count.ts';
 import { planPorts, portShortage } from './ports.ts';
-import { exceeds, ownedNics, removalBlockers, removedBy, targetKeyOf } from './removals.ts';
+import { exceeds, ownedNics, removalBlockers, removedIn, targetKeyOf } from './removals.ts';
 import { renamesOf, whereabouts } from './renames.ts';
 import { type Restart, restartOf, wantsRestart } from './restart.ts';
 import { blocker, merge, type Step, type VmContext } from './steps.ts';
@@ -143,8 +143,7 @@ function planTargets(diffs: readonly TargetDiff[], around: Surroundings): Planne
 }
 
 function removalsOf({ targets, pods }: Planned, diffs: readonly TargetDiff[], live: LiveState): PlanRemovals {
-  const planned = [...targets, ...pods].reduce((sum, { actions }) => sum + removedBy(actions).length, 0);
-  return { planned, owned: ownedNics(diffs, live) };
+  return { planned: removedIn([...targets, ...pods]), owned: ownedNics(diffs, live) };
 }
 
 /** VMs without an object that the plan does not touch; those of other repositories are none of its business. */

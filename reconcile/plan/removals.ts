@@ -17,6 +17,11 @@ export function removedBy(actions: readonly PlanAction[]): readonly string[] {
   return [...gone].sort();
 }
 
+/** How many NICs these actions take away, over all VMs and pods. */
+export function removedIn(targets: readonly Pick<TargetPlan, 'actions'>[]): number {
+  return targets.reduce((sum, { actions }) => sum + removedBy(actions).length, 0);
+}
+
 function takenBy(action: PlanAction): readonly string[] {
   if (action.kind === 'unplug') return action.attachments;
   if (action.kind === 'edit-template') return action.remove;
