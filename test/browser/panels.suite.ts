@@ -318,6 +318,29 @@ test('on a narrow screen nothing is cut off: the rows stand below the ports, and
   assert.ok(wires !== null && rows !== null && wires.y + wires.height <= rows.y);
 });
 
+test('a VM with 200 ports has its rows below them, and pushes those of no other VM out of sight', async (open) => {
+  const picture = fleetPicture(3);
+  const [first] = picture.panels;
+  assert.ok(first);
+  const jacks = Array.from({ length: 200 }, (_, at) => ({ at, is: 'used', what: `interface ua-n${at}` }) as const);
+  const cables = jacks.slice(0, 40).map(({ at }) => ({ name: `n${at}`, is: 'stays', net: 0, to: at }) as const);
+  const huge = { ...first, name: 'huge', jacks, cables };
+  const { page, shown } = await open(picturePage({ ...picture, panels: [huge, ...picture.panels] }));
+  for (const panel of [shown.first(), shown.nth(1)]) {
+    const right = await panel.evaluate((item) => item.getBoundingClientRect().right);
+    const ends = await panel.locator('.row > *').evaluateAll((cells) =>
+      cells.map((cell) => {
+        const box = cell.getBoundingClientRect();
+        return box.right * Math.sign(box.width);
+      }),
+    );
+    assert.ok(ends.length >= 4 && ends.every((end) => end <= right), `${right}: ${ends.join()}`);
+  }
+  const last = await page.locator('.jack').nth(199).boundingBox();
+  assert.ok(last !== null && last.x + last.width < 1280, 'all ports can be seen');
+  assert.match((await page.locator('.jack').nth(199).getAttribute('aria-label')) ?? '', /^port 199 /);
+});
+
 test('an empty plan says so', async (open) => {
   const { page } = await open(picturePage({ ...fleetPicture(1), panels: [], networks: [] }));
   assert.equal(await page.getByRole('status').textContent(), '0 shown');

@@ -2,7 +2,7 @@
  * What the page does in the browser: filters, searches, and draws a panel when it comes near the window. The page holds the
  * source text of these functions (script.ts): they may use each other, those of draw.ts and what script.ts shares.
  */
-import { drawBody, drawHead, escapeHtml, layOut } from './draw.ts';
+import { drawBody, drawHead, escapeHtml, grid, layOut } from './draw.ts';
 import { cableWords, type Facet, facetWords, type Panel, type Picture } from './model.ts';
 
 interface Entry {
@@ -48,15 +48,21 @@ function make(tag: string, className: string, text = ''): HTMLElement {
   return element;
 }
 
-/** That of the widest strip, so that networks stand in line over the whole fleet. */
+/** Whether the strip leaves no room for rows beside it: they stand below then. */
+function isWide(panel: Panel): boolean {
+  return layOut(panel).width > grid.widest;
+}
+
+/** That of the widest strip with rows beside it, so that networks stand in line over the whole fleet. */
 function stripWidth({ panels }: Picture): number {
-  return panels.reduce((found, panel) => Math.max(found, layOut(panel).width), 60) + 46;
+  const beside = panels.filter((panel) => !isWide(panel));
+  return beside.reduce((found, panel) => Math.max(found, layOut(panel).width), 60) + 46;
 }
 
 /** A panel as it stands before it is drawn: its name, and room for the rest. */
 function makeEntry(panel: Panel, { networks }: Picture): Entry {
   const key = `${panel.kind === 'pod' ? 'pod/' : ''}${panel.ns}/${panel.name}`;
-  const item = make('li', 'vm');
+  const item = make('li', isWide(panel) ? 'vm wide' : 'vm');
   item.id = key;
   const rows =
     Math.max(2.4, panel.cables.length) + (panel.blocks?.length ?? 0) * 2 + (panel.steps === undefined ? 0 : 1.5);
@@ -169,7 +175,8 @@ function drawWhenNear(entries: readonly Entry[], picture: Picture, width: number
     waiting.delete(item);
     observer.unobserve(item);
     entry.head.insertAdjacentHTML('beforeend', drawHead(entry.panel, picture.calm));
-    entry.body.innerHTML = drawBody(entry.panel, picture.networks, width);
+    const wires = isWide(entry.panel) ? layOut(entry.panel).width + 46 : width;
+    entry.body.innerHTML = drawBody(entry.panel, picture.networks, wires);
     for (const details of entry.body.querySelectorAll('details')) details.open = entries.length <= 5;
     const ports = entry.body.querySelector('.ports');
     for (const jack of entry.body.querySelectorAll('.jack')) {
@@ -260,6 +267,7 @@ function toPanel(entries: readonly Entry[]): void {
 export const browserFunctions = [
   need,
   make,
+  isWide,
   stripWidth,
   makeEntry,
   makeFilter,

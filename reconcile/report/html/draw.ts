@@ -31,8 +31,8 @@ export interface Layout {
   readonly height: number;
 }
 
-/** Pixels: distance of jacks, or where there are many; height of a row; what is above the first row. */
-export const grid = { pitch: 18, dense: 13, many: 16, row: 22, top: 30 } as const;
+/** Pixels: distance of jacks, or where there are many; height of a row; what is above the first row; a strip beside its rows. */
+export const grid = { pitch: 18, dense: 13, many: 16, row: 22, top: 30, widest: 440 } as const;
 
 /**
  * Places jacks and cables. A cable falls from its jack and turns to its network at the right; the further right the jack,

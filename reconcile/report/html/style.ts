@@ -82,6 +82,9 @@ summary b{color:var(--ink);font-weight:600}
 .row .net{line-height:22px}
 .row.t-stays .state,.row.t-foreign .state{font-weight:400}
 .row.t-unplug .nic,.row.t-unplug .net{text-decoration:line-through;text-decoration-thickness:1px}
+.wide .body{grid-template-columns:minmax(0,1fr)}
+.wide .wires{height:26px;overflow:hidden}
+.wide .side{padding:0}
 .more{grid-column:1/-1;margin-top:6px;font-size:13px}
 .blocks li{display:grid;grid-template-columns:18px minmax(0,1fr);padding:4px 0 2px}
 .blocks .sign{color:var(--blocked)}
