@@ -140,8 +140,10 @@ export async function planChange(
   domainXml: DomainXmlPolicy,
   onEvent: OnRunEvent,
 ): Promise<{ readonly change: Change; readonly ground: PlanGround }> {
-  // A base that is another branch is still of the repository that the VMs belong to.
-  const states = from.state === undefined ? [head] : [head, { ...from.state, source: head.source }];
+  // A base that is another branch is still of the repository that the VMs belong to, and may do no more than it.
+  const { source, scope } = head;
+  const own = { source, ...(scope === undefined ? {} : { scope }) };
+  const states = from.state === undefined ? [head] : [head, { ...from.state, ...own }];
   const [made, before] = await planEach(states, cluster, domainXml, onEvent);
   if (made === undefined) throw new Error('the head has a plan');
   return { change: { ...declaredChange(head, from), cluster: causesOf(made.plan, before?.plan) }, ground: made.ground };

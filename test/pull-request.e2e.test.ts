@@ -4,6 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { configMaps } from '../reconcile/kube/resources.ts';
+import { type ObjectName, objectKey } from '../reconcile/vocabulary.ts';
 import { type GitServer, git, startGitServer } from '../sandbox/git-server.ts';
 import { cli } from './cli-process.ts';
 import { CliStage, desiredFiles, type Nic } from './cli-stage.ts';
@@ -187,3 +189,41 @@ test('an object that is removed: with prune on, what is unplugged is of the chan
     /- mgmt out of mgmt-net\n {2}\. the object is removed: what patchpanel plugged is unplugged \(prune is on\)/,
   );
 });
+
+test('under a policy the base, too, is no ground to prune outside of the namespaces of the repository', async () => {
+  await pullRequest('scoped', { 'web-0': [], 'web-1': ['mgmt'] }, { 'web-0': [] });
+  const folder = join(root, 'scoped');
+  const source = [`${server.url}/scoped`, '--path', 'vms', '--source-id', 'scoped'];
+  await stage.run(['apply', ...source, '--ref', 'main']);
+  const settings =
+    'apiVersion: patchpanel.dev/v1alpha1\nkind: Settings\nmetadata: {name: settings}\nspec: {prune: true}\n';
+  for (const [branch, nics] of [
+    ['main', []],
+    ['change', ['mgmt']],
+  ] as const) {
+    await git(folder, 'checkout', '--quiet', branch);
+    await rm(join(folder, 'vms'), { recursive: true, force: true });
+    await writeFiles(join(folder, 'vms'), { ...desiredFiles({ 'x-0': nics }, 'elsewhere'), 'settings.yaml': settings });
+    await commitAll(folder, 'move');
+  }
+  const repositories = [{ url: `${server.url}/*`, namespaces: ['elsewhere'] }];
+  const policy = { apiVersion: 'patchpanel.dev/v1alpha1', kind: 'Policy', spec: { repositories } };
+  await stage.cluster.admin.create(configMaps, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace: 'demo', name: 'scoped' },
+    data: { 'policy.yaml': JSON.stringify(policy) },
+  });
+  const args = ['plan', ...source, '--ref', 'change', '--base', 'main', '-o', 'json'];
+  const due = JSON.parse((await stage.run(args)).stdout).cluster;
+  assert.deepEqual(names(due.plan.targets), ['demo/web-1', 'elsewhere/x-0'], 'without a policy it is pruned');
+  // The account of plans reads the policy of its own namespace alone.
+  const asAdmin = { env: { KUBECONFIG: stage.kubeconfig } };
+  const held = JSON.parse((await stage.run([...args, '--policy-configmap', 'demo/scoped'], asAdmin)).stdout).cluster;
+  assert.deepEqual(names(held.plan.targets), ['elsewhere/x-0']);
+  assert.deepEqual(held.noLonger, []);
+});
+
+function names(targets: readonly { readonly target: ObjectName }[]): readonly string[] {
+  return targets.map(({ target }) => objectKey(target)).sort();
+}
