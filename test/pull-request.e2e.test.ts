@@ -191,7 +191,7 @@ test('an object that is removed: with prune on, what is unplugged is of the chan
 });
 
 test('under a policy the base, too, is no ground to prune outside of the namespaces of the repository', async () => {
-  await pullRequest('scoped', { 'web-0': [], 'web-1': ['mgmt'] }, { 'web-0': [] });
+  await pullRequest('scoped', { 'db-0': ['mgmt'] }, { 'db-0': [] });
   const folder = join(root, 'scoped');
   const source = [`${server.url}/scoped`, '--path', 'vms', '--source-id', 'scoped'];
   await stage.run(['apply', ...source, '--ref', 'main']);
@@ -216,7 +216,7 @@ test('under a policy the base, too, is no ground to prune outside of the namespa
   });
   const args = ['plan', ...source, '--ref', 'change', '--base', 'main', '-o', 'json'];
   const due = JSON.parse((await stage.run(args)).stdout).cluster;
-  assert.deepEqual(names(due.plan.targets), ['demo/web-1', 'elsewhere/x-0'], 'without a policy it is pruned');
+  assert.deepEqual(names(due.plan.targets), ['demo/db-0', 'elsewhere/x-0'], 'without a policy it is pruned');
   // The account of plans reads the policy of its own namespace alone.
   const asAdmin = { env: { KUBECONFIG: stage.kubeconfig } };
   const held = JSON.parse((await stage.run([...args, '--policy-configmap', 'demo/scoped'], asAdmin)).stdout).cluster;
