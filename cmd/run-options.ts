@@ -138,7 +138,7 @@ function urlOfEnvironment(name: string): string | undefined {
 }
 
 function statusHost(flags: ChannelFlags): Channels['commitStatus'] {
-  const { commitStatus: kind, commitStatusTokenFile: file } = flags;
+  const { commitStatus: kind, commitStatusTokenFile: file, commitStatusApi, githubApiUrl } = flags;
   if (kind === undefined) return undefined;
   const token = secret('--commit-status-token-file', file, 'PATCHPANEL_STATUS_TOKEN') ?? appToken(kind, flags);
   if (token === undefined) {
@@ -146,7 +146,8 @@ function statusHost(flags: ChannelFlags): Channels['commitStatus'] {
       remedy: 'Give --commit-status-token-file, PATCHPANEL_STATUS_TOKEN, or at GitHub the options of a GitHub App.',
     });
   }
-  const api = httpUrl('--commit-status-api', flags.commitStatusApi, false);
+  // A token of an app is for the API that made it, and goes to no other.
+  const api = httpUrl('--commit-status-api', commitStatusApi ?? (kind === 'github' ? githubApiUrl : undefined), false);
   return { kind, token, ...(api === undefined ? {} : { api }) };
 }
 

@@ -180,8 +180,8 @@ test('a GitHub App fetches, and sets the status of the commit', async (t) => {
   t.after(() => guarded.close());
   const commit = await push('app.git', { 'web-1': ['storage', 'backup'] });
   const args = ['apply', `${guarded.url}/app.git`, ...appFlags(github, key)];
-  const status = ['--commit-status', 'github', '--commit-status-api', github.url];
-  const result = await stage.expect(0, [...args, ...status, '--log-format', 'json']);
+  // To the API that made the token.
+  const result = await stage.expect(0, [...args, '--commit-status', 'github', '--log-format', 'json']);
   assert.deepEqual(github.asked, ['contents:read app', 'statuses:write app']);
   assert.deepEqual(github.statuses, [
     { path: `/repos/app/statuses/${commit}`, token: tokenFor('statuses', 2), state: 'success' },
