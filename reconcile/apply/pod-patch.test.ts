@@ -66,3 +66,18 @@ test('a pod that ends or does not run is not written', () => {
   assert.equal(podEdit(pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' }), plug).kind, 'refused');
   assert.equal(podEdit({ ...pod({}), status: { phase: 'Succeeded' } }, plug).kind, 'refused');
 });
+
+test('an element that another put there is neither taken out nor taken over', () => {
+  const theirs = pod({ [networksAnnotation]: written, [ownedAnnotation]: '[]' });
+  const remove: PodChange = { networks: { kind: 'remove', elements: [editKey(blue)] } };
+  assert.deepEqual(podEdit(theirs, remove), {
+    kind: 'refused',
+    reason: 'prod/vlan10@pp-blue is not on the record of what patchpanel plugged',
+  });
+  assert.deepEqual(podEdit(theirs, plug), { kind: 'done' });
+  // Of the same network, but at another interface, the record says nothing.
+  const other = JSON.stringify([{ ...blue, interface: 'pp-other' }]);
+  assert.equal(podEdit(pod({ [networksAnnotation]: written, [ownedAnnotation]: other }), remove).kind, 'refused');
+  assert.equal(podEdit(pod({ [networksAnnotation]: written, [ownedAnnotation]: record }), remove).kind, 'patch');
+  assert.deepEqual(podEdit(pod({}), remove), { kind: 'done' }, 'what is gone already is gone');
+});

@@ -33,7 +33,11 @@ export function podEdit(pod: KubeObject, change: PodChange): Edit {
   if (edited?.ok === false) return refused(edited.reason);
   const record = annotations[ownedAnnotation];
   const before = readOwnedInterfaces(record);
-  const owned = change.owned?.(before) ?? before;
+  const foreign = foreignElement(raw, metadata.namespace ?? '', change.networks, before);
+  if (foreign !== undefined && change.networks?.kind === 'remove')
+    return refused(`${keyWords(foreign)} is not on the record of what patchpanel plugged`);
+  // What another put there stays theirs.
+  const owned = foreign === undefined ? (change.owned?.(before) ?? before) : before;
   const wanted: readonly (readonly [string, string | undefined])[] = [
     [networksAnnotation, edited === undefined ? raw : edited.value],
     [ownedAnnotation, JSON.stringify(owned) === JSON.stringify(before) ? record : recordOf(owned)],
@@ -41,6 +45,24 @@ export function podEdit(pod: KubeObject, change: PodChange): Edit {
   const changes = wanted.filter(([key, value]) => annotations[key] !== value);
   if (changes.length === 0) return { kind: 'done' };
   return { kind: 'patch', operations: operationsFor(pod, changes) };
+}
+
+/** The element of an edit that is in the annotation, and not on the record: the record is written along with it. */
+function foreignElement(
+  raw: string | undefined,
+  namespace: string,
+  change: NetworksEdit | undefined,
+  owned: readonly OwnedElement[],
+): ElementKey | undefined {
+  const elements = change?.kind === 'remove' ? change.elements : change?.kind === 'add' ? [change.element] : [];
+  return elements.find(
+    (element) =>
+      hasElement(raw, namespace, element) && !owned.some((own) => keyWords(editKey(own)) === keyWords(element)),
+  );
+}
+
+function keyWords({ namespace, name, interface: at }: ElementKey): string {
+  return `${namespace}/${name}@${at}`;
 }
 
 /** An element that a run before this one added is there already. */

@@ -57,6 +57,7 @@ export class PodWork implements Work<PodAction> {
       case 'domain-attach':
         return await this.#attach(action, changer);
       case 'domain-detach':
+        await this.#refuseForeign(action, changer);
         return failureIn(
           await detachNic(
             this.#container(),
@@ -95,6 +96,21 @@ export class PodWork implements Work<PodAction> {
       return { ...result, reason: `${result.reason}; and taking it out of the pod: ${out.reason}` };
     await changer.release([name]);
     return result;
+  }
+
+  /**
+   * A NIC of the domain goes only where its interface is on the record, or where this run attached it.
+   * @throws PatchpanelError `cluster/conflict`
+   */
+  async #refuseForeign(
+    { attachment, interface: at }: Extract<PodAction, { kind: 'domain-detach' }>,
+    changer: PodChanger,
+  ): Promise<void> {
+    const isOwn = this.#taken.some(({ action }) => action.kind === 'domain-attach' && action.attachment === attachment);
+    if (isOwn || (await changer.ownedElement(attachment))?.interface === at) return;
+    const { namespace, name } = this.#target;
+    const message = `pod ${namespace}/${name} changed meanwhile: "${attachment}" is not on the record of what patchpanel plugged`;
+    throw new PatchpanelError('cluster/conflict', message);
   }
 
   /** What is to come is as declared; what is to go is as the ownership record has it. */

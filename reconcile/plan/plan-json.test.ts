@@ -46,7 +46,7 @@ test('keys are in the order of the format, whoever built the plan', () => {
   const text = planToJson(samplePlan());
   const other = reversed(samplePlan()) as Plan;
   assert.equal(planToJson(other), text);
-  const keys = ['version', 'source', 'cluster', 'settings', 'targets', 'removals', 'summary'];
+  const keys = ['version', 'source', 'cluster', 'settings', 'targets', 'removals', 'summary', 'digest'];
   assert.deepEqual(Object.keys(JSON.parse(text)), keys);
   const [first] = JSON.parse(text).targets[0].actions;
   assert.deepEqual(Object.keys(first), ['id', 'after', 'kind', 'attachments', 'delivery']);
@@ -112,6 +112,47 @@ test('what is no plan is refused', () => {
     [text.replace('"after": []', '"after": ["prod/db-7/1"]'), /waits for prod\/db-7\/1/],
   ];
   for (const [content, message] of cases) assert.match(refusal(content), message);
+});
+
+/** The text of a plan with some of it changed, and a digest as if it had been written so. */
+function forged(text: string, from: string, to: string): string {
+  assert.ok(text.includes(from), from);
+  const { digest: _, ...rest } = JSON.parse(text.replace(from, to));
+  return JSON.stringify({ ...rest, digest: digestOf(rest) });
+}
+
+test('a plan that was edited is refused, whatever was changed', () => {
+  const text = planToJson(samplePlan());
+  const edits: readonly (readonly [string, string])[] = [
+    [
+      '"kind": "unplug",\n          "attachments": [\n            "red"',
+      '"kind": "unplug",\n          "attachments": [\n            "default"',
+    ],
+    ['"blockers": []', '"blockers": [{"code": "held", "message": "x", "remedy": "y"}]'],
+    ['"uid": "uid-db-0",\n      "position"', '"uid": "uid-db-1",\n      "position"'],
+    ['"prune": false', '"prune": true'],
+    ['"unplugs": 1', '"unplugs": 0'],
+  ];
+  for (const [from, to] of edits) {
+    assert.ok(text.includes(from), from);
+    assert.match(refusal(text.replace(from, to)), /^the plan does not fit its digest: the file was edited$/);
+    assert.doesNotThrow(() => parsePlan(forged(text, from, to)), 'only the digest tells');
+  }
+  assert.match(refusal(text.replace(/,\n {2}"digest": "[^"]*"/, '')), /^digest: /);
+  // JSON that means the same is the same plan.
+  assert.deepEqual(parsePlan(JSON.stringify(reversed(JSON.parse(text)))), samplePlan());
+});
+
+test('with a digest of its own, an edited plan still plugs and changes only what it declares', () => {
+  const text = planToJson(samplePlan());
+  for (const change of [
+    '{"kind": "link", "attachment": "default", "state": "down"}',
+    '{"kind": "swap", "attachment": "default", "from": {"namespace": "a", "name": "b"}, "to": {"namespace": "a", "name": "c"}}',
+    '{"kind": "edit-template", "put": [{"name": "other", "network": {"namespace": "a", "name": "b"}, "binding": "bridge", "state": "up"}], "remove": [], "staged": false}',
+  ]) {
+    const edited = forged(text, '"actions": [', `"actions": [{"id": "x", "after": [], ${change.slice(1)},`);
+    assert.match(refusal(edited), /is about (default|other), which is not declared there/);
+  }
 });
 
 test('a plan is stale where what it was made from has moved, and says what', () => {

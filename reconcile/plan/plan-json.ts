@@ -7,6 +7,7 @@ import { PatchpanelError } from '../errors.ts';
 import { type Json, layers } from '../vocabulary.ts';
 import { digestOf, sortKeys } from './canonical-json.ts';
 import { type Plan, planVersion } from './model.ts';
+import { checkWhole } from './plan-checks.ts';
 import { policy, settings, timeWindow } from './settings-json.ts';
 
 const text = z.string();
@@ -297,9 +298,18 @@ export const planSchema = z.strictObject({
   }),
 });
 
-/** The plan as JSON: two spaces of indent, keys in the order of the format, a newline at the end. */
+/** A plan that stands by itself: with a digest of all that is before it. */
+const filedPlan = planSchema.extend({ digest: text });
+
+/** The plan as JSON: two spaces of indent, keys in the order of the format, its digest, a newline at the end. */
 export function planToJson(value: Plan): string {
-  return `${JSON.stringify(orderedPlan(value), null, 2)}\n`;
+  const ordered = orderedPlan(value);
+  return `${JSON.stringify({ ...ordered, digest: digestOf(plain(ordered)) }, null, 2)}\n`;
+}
+
+/** As the file has it. */
+function plain(value: z.infer<typeof planSchema>): Json {
+  return json.parse(JSON.parse(JSON.stringify(value)));
 }
 
 /** The plan with its keys in the order of the format. */
@@ -328,12 +338,17 @@ export function parsePlan(content: string): Plan {
     const found = typeof version === 'string' ? `version ${version}` : 'no plan of patchpanel';
     throw new PatchpanelError('plan/format', `the file is ${found}; this patchpanel reads ${planVersion}`);
   }
-  const result = planSchema.safeParse(value);
+  const result = filedPlan.safeParse(value);
   if (!result.success) {
     throw new PatchpanelError('plan/format', shapeFault(result.error.issues[0]));
   }
-  const read: Plan = result.data;
+  const { digest, ...read } = result.data;
   checkWhole(read);
+  if (digest !== digestOf(plain(read))) {
+    throw new PatchpanelError('plan/format', 'the plan does not fit its digest: the file was edited', {
+      remedy: 'Plan anew; what is to be done otherwise is declared in the repository.',
+    });
+  }
   return read;
 }
 
@@ -346,25 +361,4 @@ function shapeFault(issue: z.core.$ZodIssue | undefined, above: readonly Propert
   }
   const where = path.length === 0 ? 'the plan' : path.map(String).join('.');
   return `${where}: ${issue?.message ?? 'has another shape'}`;
-}
-
-/** What the shape does not tell: digests that fit, ids that are there. */
-function checkWhole({ targets }: Plan): void {
-  const ids = new Set<string>();
-  for (const { target: vm, read, actions } of targets) {
-    if (digestOf(read.fields) !== read.digest) {
-      const message = `the fields that ${vm.namespace}/${vm.name} was planned from do not fit their digest: the file was edited`;
-      throw new PatchpanelError('plan/format', message);
-    }
-    for (const { id } of actions) {
-      if (ids.has(id)) throw new PatchpanelError('plan/format', `two actions have the id ${id}`);
-      ids.add(id);
-    }
-  }
-  for (const { actions } of targets) {
-    for (const { id, after } of actions) {
-      const lost = after.find((other) => !ids.has(other));
-      if (lost !== undefined) throw new PatchpanelError('plan/format', `${id} waits for ${lost}, which is not there`);
-    }
-  }
 }
