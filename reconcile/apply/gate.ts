@@ -1,5 +1,5 @@
 /** The {@link Rollout} as something to wait at. */
-import type { Plan, TargetName } from '../plan/model.ts';
+import type { Plan, PlanAction, TargetName } from '../plan/model.ts';
 import { canariesOf } from '../plan/waves.ts';
 import { objectKey } from '../vocabulary.ts';
 import { blocksAll } from './blocks.ts';
@@ -21,11 +21,7 @@ export function stagesOf({ targets, settings }: Pick<Plan, 'targets' | 'settings
   readonly entrants: readonly Entrant[];
   readonly names: readonly string[];
 } {
-  const movable = (index: number): boolean => {
-    const plan = targets[index];
-    return plan !== undefined && plan.actions.length > 0 && !blocksAll(plan.blockers);
-  };
-  const canaries = canariesOf(targets, settings.canary, movable);
+  const canaries = canariesOf(targets, settings.canary, provers(targets));
   const waves = new Map(targets.flatMap(({ wave }) => (wave === undefined ? [] : [[wave.index, wave.name] as const])));
   const order = [...waves.keys()].sort((a, b) => a - b);
   // Stage 0 is that of the canaries, whatever their wave; what has no wave has nothing to do.
@@ -112,4 +108,19 @@ export class Gate {
       tell?.(ruling.kind === 'enter' ? { kind: 'entered' } : { kind: 'refused', reason: ruling.reason });
     }
   }
+}
+
+/** They try nothing out: a canary that only follows what an earlier run began would let all others go. */
+const quiet: ReadonlySet<PlanAction['kind']> = new Set(['follow', 'release', 'pod-follow', 'pod-release']);
+
+/** Who may be a canary: whoever tries something out, or who has anything to do where nobody of the first wave does. */
+function provers(targets: Plan['targets']): (index: number) => boolean {
+  const working = [...targets.entries()].filter(
+    ([, { actions, blockers }]) => actions.length > 0 && !blocksAll(blockers),
+  );
+  const first = Math.min(...working.map(([, { wave }]) => wave?.index ?? 0));
+  const trying = working.filter(([, { actions }]) => actions.some(({ kind }) => !quiet.has(kind)));
+  const proves = trying.some(([, { wave }]) => (wave?.index ?? 0) === first);
+  const able = new Set((proves ? trying : working).map(([index]) => index));
+  return (index) => able.has(index);
 }

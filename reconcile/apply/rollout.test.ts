@@ -91,6 +91,28 @@ test('a failure counts at once, though its target is in change until it was take
   assert.deepEqual(told(twice), ['b']);
 });
 
+test('no canary is who only follows, or is blocked', () => {
+  const plan = emptyPlan([], []);
+  const given = (name: string, kinds: readonly Action['kind'][], blocked = false): VmPlan => ({
+    ...planVm([blue], runningVm()),
+    target: { kind: 'VirtualMachine', namespace: 'prod', name },
+    actions: kinds.map((kind, index) => ({ kind, id: `${name}/${index}`, after: [] }) as unknown as Action),
+    blockers: blocked ? [{ code: 'held', message: '', remedy: '' }] : [],
+  });
+  const targets = [
+    given('a', ['follow']),
+    given('b', ['release']),
+    given('c', ['plug'], true),
+    given('d', ['follow', 'plug']),
+    given('e', ['plug']),
+  ];
+  const { entrants } = stagesOf({ targets, settings: { ...plan.settings, canary: { count: 1 } } });
+  assert.deepEqual(
+    entrants.filter(({ stage }) => stage === 0).map(({ key }) => key),
+    ['prod/d'],
+  );
+});
+
 // --- any plan ends, and no limit is ever broken on the way
 
 interface Fleet {
