@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, suite, test } from 'node:test';
 import { applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
-import { virtualMachines } from '../reconcile/kube/resources.ts';
+import { networkAttachmentDefinitions, virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Scenario, Stage } from './apply-scenario.ts';
 import { applyOptions, stage } from './apply-scenario.ts';
 import { failure, heal, killedAfter, results, type Vms, withVm } from './apply-support.ts';
@@ -150,6 +150,20 @@ suite('reversal', () => {
     const { outcome } = await scenario.run(vms);
     assert.deepEqual(results(outcome), { 'db-0': 'converged' }, JSON.stringify(outcome));
     await scenario.assertConverged(vms);
+  });
+
+  test('a network that went with its last user: its NIC is told, and not left hanging', async () => {
+    const scenario = await withVm(here, 'lost');
+    await scenario.run({ 'db-0': [{ name: 'old', on: 'vlan20' }, 'line'] });
+    await here.cluster.misbehave({ name: 'no-plug', value: 'stuck' });
+    const plan = await scenario.plan({ 'db-0': ['line', 'stuck'] });
+    const outcome = await applyPlan(plan, scenario.cluster, applyOptions({ actionTimeoutMs: 2500 }), (event) => {
+      if (event.type !== 'action-done' || event.action.kind !== 'unplug') return;
+      void scenario.admin.delete(networkAttachmentDefinitions, scenario.namespace, 'vlan20');
+    });
+    assert.deepEqual(back(outcome), ['unplug done', 'release done'], JSON.stringify(outcome));
+    assert.match(outcome.targets[0]?.reversal?.left[0]?.message ?? '', /"old" is not brought back: .*lost\/vlan20/);
+    assert.deepEqual(await scenario.guestNics('db-0'), ['default', 'line']);
   });
 
   test('stopped on the way back: what was not taken back is told, and nothing is held', async () => {

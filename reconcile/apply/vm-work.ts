@@ -1,11 +1,12 @@
 /** The kubevirt path: one action on a VM as one patch of its template, followed through all layers. */
 import { activeVmi } from '../diff/layers.ts';
 import { PatchpanelError } from '../errors.ts';
-import { virtualMachines } from '../kube/resources.ts';
+import { networkAttachmentDefinitions, virtualMachines } from '../kube/resources.ts';
 import { readDomain } from '../live/domain.ts';
 import type { LiveVm } from '../live/model.ts';
 import type { Action, VmPlan } from '../plan/model.ts';
 import { type Reversal, reversalOf, type Taken } from '../plan/reversal.ts';
+import { objectKey } from '../vocabulary.ts';
 import { markHeld } from './hold.ts';
 import { goalsOf } from './layers.ts';
 import { takenBy } from './left-alone.ts';
@@ -85,7 +86,24 @@ export class VmWork implements Work<Action> {
     if (live === undefined) return { actions: [], left: [] };
     const reads = options.domainXml !== 'never' && this.#taken.some(({ action }) => action.kind === 'unplug');
     const domain = reads ? await readDomain(cluster, live) : live.domain;
-    return reversalOf(this.#taken, { ...live, domain }, promised);
+    return reversalOf(this.#taken, { ...live, domain }, promised, await this.#lostNetworks());
+  }
+
+  /** Networks that the way back leads to, and that are gone: their last user may just have been unplugged. */
+  async #lostNetworks(): Promise<ReadonlySet<string>> {
+    const left = this.#taken.filter(({ action }) => leaving.has(action.kind));
+    const networks = left.flatMap(({ before }) => before.nics.flatMap(({ network }) => network ?? []));
+    const lost = new Set<string>();
+    for (const [key, { namespace, name }] of new Map(networks.map((network) => [objectKey(network), network]))) {
+      const selection = { namespace, fieldSelector: `metadata.name=${name}` };
+      try {
+        const found = await this.#run.cluster.list(networkAttachmentDefinitions, selection, ({ metadata }) => metadata);
+        if (found.items.length === 0) lost.add(key);
+      } catch {
+        // What can't be read is tried: the layers will tell.
+      }
+    }
+    return lost;
   }
 
   async verifyReversed(back: readonly Action[], stuck: ReadonlySet<string>): Promise<Verdict> {
@@ -104,6 +122,9 @@ export class VmWork implements Work<Action> {
     this.#run.writes += 1;
   }
 }
+
+/** Actions by which a NIC leaves its network. */
+const leaving: ReadonlySet<Action['kind']> = new Set(['unplug', 'swap', 'edit-template']);
 
 function comesByMigration(action: Action, live: LiveVm): boolean {
   switch (action.kind) {

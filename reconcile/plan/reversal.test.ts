@@ -135,3 +135,19 @@ test('what KubeVirt would ignore, or a guest can not do, is left with its way ou
   const sriov: Action = { ...plug, attachments: [{ ...wanted, binding: 'sriov' }] };
   assert.match(brought([{ action: sriov, before: without }], withBlue)[0] ?? '', /SR-IOV/);
 });
+
+test('nothing is brought back to a network that is gone', () => {
+  const other = { namespace, name: 'other-net' };
+  const moved = runningVm([red, { ...blue, network: 'other-net' }], { owned: ['red', 'blue'] });
+  const edit: Action = { ...here, kind: 'edit-template', put: [], remove: ['blue'], staged: false };
+  const rows: readonly [Action, LiveVm, LiveVm][] = [
+    [unplug, withBlue, without],
+    [{ ...here, kind: 'swap', attachment: 'blue', from: network, to: other }, withBlue, moved],
+    [edit, stoppedVm([red, blue]), stoppedVm([red])],
+  ];
+  for (const [action, before, live] of rows) {
+    const { actions, left } = reversalOf([{ action, before }], live, new Set(), new Set([`${namespace}/blue-net`]));
+    assert.deepEqual(actions, [], action.kind);
+    assert.match(left[0]?.message ?? '', /"blue" is not brought back: its network prod\/blue-net is no longer there/);
+  }
+});

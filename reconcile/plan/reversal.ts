@@ -5,6 +5,7 @@
 import { activeVmi } from '../diff/layers.ts';
 import type { LiveVm, SpecNic } from '../live/model.ts';
 import { nicAlias } from '../systems/kubevirt-names.ts';
+import { type ObjectName, objectKey } from '../vocabulary.ts';
 import { runStateOf } from './eligibility.ts';
 import { namingScheme } from './live-ability.ts';
 import type { Action, PlanAction, PlannedAttachment } from './model.ts';
@@ -37,22 +38,30 @@ interface Part {
   readonly left: readonly LeftBehind[];
 }
 
+/** What stands in the way back, whatever the VM says. */
+interface Limits {
+  readonly promised: boolean;
+  readonly lost: ReadonlySet<string>;
+}
+
 const none: Part = { drafts: [], left: [] };
 
 /**
  * @param taken in the order in which they were done, the one that failed last
  * @param live the VM as it is now
  * @param promised ids of actions that another VM waits for: an address that one of them freed may be in use there by now
+ * @param lost networks, as `namespace/name`, that are no longer there: a plug into one hangs, and may never be cancelled
  */
 export function reversalOf(
   taken: readonly Taken<Action, LiveVm>[],
   live: LiveVm,
   promised: ReadonlySet<string>,
+  lost: ReadonlySet<string> = new Set(),
 ): Reversal<Action> {
   const actions: { action: Action; undoes: string }[] = [];
   const left: LeftBehind[] = [];
   for (const one of taken.toReversed()) {
-    const part = partOf(one, live, promised.has(one.action.id));
+    const part = partOf(one, live, { promised: promised.has(one.action.id), lost });
     left.push(...part.left);
     for (const [index, draft] of part.drafts.entries()) {
       const suffix = part.drafts.length === 1 ? '' : `-${index + 1}`;
@@ -65,18 +74,18 @@ export function reversalOf(
   return { actions, left };
 }
 
-function partOf({ action, before }: Taken<Action, LiveVm>, live: LiveVm, promised: boolean): Part {
+function partOf({ action, before }: Taken<Action, LiveVm>, live: LiveVm, limits: Limits): Part {
   switch (action.kind) {
     case 'plug':
       return unplugged(action, before, live);
     case 'unplug':
-      return pluggedAgain(action, before, live, promised);
+      return pluggedAgain(action, before, live, limits);
     case 'link':
       return linkedBack(action, before, live);
     case 'swap':
-      return movedBack(action, before, live);
+      return movedBack(action, before, live, limits);
     case 'edit-template':
-      return templateBack(action, before, promised);
+      return templateBack(action, before, limits);
     case 'set-ports':
       return leaving(
         undefined,
@@ -170,7 +179,7 @@ function pluggedAgain(
   action: Extract<Action, { kind: 'unplug' }>,
   before: LiveVm,
   live: LiveVm,
-  promised: boolean,
+  { promised, lost }: Limits,
 ): Part {
   const attachments: PlannedAttachment[] = [];
   const left: LeftBehind[] = [];
@@ -202,6 +211,8 @@ function pluggedAgain(
         message: `"${name}" stays unplugged: what it was is no longer known in full`,
         remedy: 'Plug it by hand, or declare it.',
       });
+    } else if (lost.has(objectKey(attachment.network))) {
+      left.push({ attachment: name, ...lostNetwork(name, attachment.network) });
     } else attachments.push(attachment);
   }
   if (attachments.length === 0) return { drafts: [], left };
@@ -209,6 +220,14 @@ function pluggedAgain(
   return {
     drafts: groups.map((group) => ({ kind: 'plug', attachments: group, delivery: action.delivery })),
     left,
+  };
+}
+
+function lostNetwork(name: string, network: ObjectName): Omit<LeftBehind, 'attachment'> {
+  const key = objectKey(network);
+  return {
+    message: `"${name}" is not brought back: its network ${key} is no longer there`,
+    remedy: `Create the NetworkAttachmentDefinition ${key} again, then declare "${name}" or plug it by hand.`,
   };
 }
 
@@ -241,10 +260,16 @@ function linkedBack({ attachment }: Extract<Action, { kind: 'link' }>, before: L
   return { drafts: [{ kind: 'link', attachment, state: was }], left: [] };
 }
 
-function movedBack(action: Extract<Action, { kind: 'swap' }>, before: LiveVm, live: LiveVm): Part {
+function movedBack(
+  action: Extract<Action, { kind: 'swap' }>,
+  before: LiveVm,
+  live: LiveVm,
+  { lost }: Pick<Limits, 'lost'>,
+): Part {
   const { attachment, from, to } = action;
   const is = live.nics.find(({ name }) => name === attachment)?.network;
   if (is?.namespace !== to.namespace || is.name !== to.name) return none;
+  if (lost.has(objectKey(from))) return { drafts: [], left: [{ attachment, ...lostNetwork(attachment, from) }] };
   const sources = before.vmi?.status.find(({ name }) => name === attachment)?.sources ?? [];
   if (!sources.includes('domain') && !sources.includes('multus-status')) {
     const message = `"${attachment}" stays on its new network: on the one before, its plug hung`;
@@ -253,7 +278,11 @@ function movedBack(action: Extract<Action, { kind: 'swap' }>, before: LiveVm, li
   return { drafts: [{ kind: 'swap', attachment, from: to, to: from }], left: [] };
 }
 
-function templateBack(action: Extract<Action, { kind: 'edit-template' }>, before: LiveVm, promised: boolean): Part {
+function templateBack(
+  action: Extract<Action, { kind: 'edit-template' }>,
+  before: LiveVm,
+  { promised, lost }: Limits,
+): Part {
   const touched = [...new Set([...action.put.map(({ name }) => name), ...action.remove])];
   const put: PlannedAttachment[] = [];
   const remove: string[] = [];
@@ -267,6 +296,9 @@ function templateBack(action: Extract<Action, { kind: 'edit-template' }>, before
         ? `"${name}" stays as it was written, as its address goes to another VM`
         : `"${name}" stays as it was written: what it was can not be written again`;
       left.push({ attachment: name, message, remedy: 'Write it by hand, or declare it anew.' });
+    } else if (lost.has(objectKey(attachment.network))) {
+      // With it in the template the VM would not start again.
+      left.push({ attachment: name, ...lostNetwork(name, attachment.network) });
     } else put.push(attachment);
   }
   const { staged } = action;
