@@ -137,6 +137,15 @@ test('an object that got another name keeps the VM of the old name from being pr
   assert.deepEqual(ofVm(unlike, 'old')?.blockers, []);
 });
 
+test('an object that got another namespace keeps the VM of the old one from being pruned, whatever it declares', () => {
+  const old = marked(runningVm([red], { name: 'old', ...own('red') }), mark);
+  const moved = { ...declared([green]), target: { kind: 'VirtualMachine', namespace: 'test', name: 'old' } } as const;
+  const plan = planFleet({ ...kept, targets: [...kept.targets, moved], gone: [old], settings: { prune: true } });
+  const target = plan.targets.find((each) => each.pruned === true);
+  assert.deepEqual(target && [steps(target), codes(target)], [[], ['renamed']]);
+  assert.match(target?.blockers[0]?.message ?? '', /^prod\/old .* test\/old .* is the namespace wrong\?$/);
+});
+
 test('a VM that another repository declares is left to it', () => {
   const other = marked(runningVm([blue, red], own('blue', 'red')), 'https://git.example.com/others?ref=main');
   const plan = planFleet({ targets: [declared([blue])], vms: [other] });

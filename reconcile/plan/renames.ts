@@ -16,7 +16,7 @@ export function whereabouts({ desired }: TargetDiff, { namesakes, undeclared = [
   return old === undefined ? '' : `; ${objectKey(old)}, which has these NICs, has no object: was it renamed?`;
 }
 
-/** Pruning waits where the object may only have got a wrong name; by `targetKeyOf`. */
+/** Pruning waits where the object may only have got a wrong name or namespace; by `targetKeyOf`. */
 export function renamesOf(
   diffs: readonly TargetDiff[],
   { undeclared = [] }: LiveState,
@@ -28,11 +28,19 @@ export function renamesOf(
       const { target } = desired;
       if (desired.pruned !== true) return [];
       const names = owned.get(objectKey(target)) ?? [];
-      const successor = missing.find(
-        (other) => other.desired.target.namespace === target.namespace && declaresAll(other.desired, names),
-      )?.desired;
+      const moved = missing.find((other) => other.desired.target.name === target.name)?.desired;
+      const successor =
+        moved ??
+        missing.find(
+          (other) => other.desired.target.namespace === target.namespace && declaresAll(other.desired, names),
+        )?.desired;
       if (successor === undefined) return [];
       const { file, line } = successor.position;
+      if (moved !== undefined) {
+        const message = `${objectKey(target)} has no object any more, but ${objectKey(moved.target)} (${file}:${line}), which the cluster does not have, has its name: is the namespace wrong?`;
+        const remedy = `Correct the namespace at ${file}:${line} (or --namespace), or create the VM ${objectKey(moved.target)}, or remove its object; then ${objectKey(target)} is pruned.`;
+        return [[targetKeyOf(target), [blocker('renamed', undefined, message, remedy)]] as const];
+      }
       const message = `${target.name} has no object any more, but ${successor.target.name} (${file}:${line}), which the cluster does not have, declares its NICs: was it renamed?`;
       const remedy = `Correct the name at ${file}:${line}, or create the VM ${successor.target.name}, or remove its object; then ${target.name} is pruned.`;
       return [[targetKeyOf(target), [blocker('renamed', undefined, message, remedy)]] as const];
