@@ -435,7 +435,7 @@ export const errorTable = {
     retryable: true,
     when: 'A layer did not come to agree with a change in time.',
     remedy:
-      'The message names the layer and the last reason; mend that and run again, where the target is held after lifting the hold.',
+      'Mend what the message names at that layer, and run again; a target that is held is tried again once its hold is lifted.',
   },
   'apply/not-attached': {
     exit: partlyFailed,

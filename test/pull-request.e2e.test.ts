@@ -119,7 +119,7 @@ test('a broken base stops nothing; a broken head is annotated; a base that is no
   const moved = join(fresh, '../prod');
   assert.match(
     (await stage.expect(2, ['plan', moved, '--base', 'main'])).stdout,
-    /the path "prod" does not exist in it \(source\/not-found\)/,
+    /the path "prod" does not exist there \(source\/not-found\)/,
   );
 
   const breaks = await pullRequest('breaks', { 'web-0': ['storage'] }, 'kind: [');

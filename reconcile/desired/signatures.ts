@@ -134,7 +134,7 @@ async function verifyObject(
     throw new PatchpanelError('trust/unsigned', `the ${what} is not signed, which is demanded by ${demand.by}`, {
       remedy: what.startsWith('tag')
         ? 'Sign it: git tag --sign --force NAME COMMIT, and push the tag; or remove the demand, if it was a mistake.'
-        : 'Sign it: git commit --amend --no-edit --gpg-sign, or merge through a host that signs, and push. commit.gpgsign=true signs all further ones.',
+        : 'Sign it: git commit --amend --no-edit --gpg-sign, or merge through a host that signs, and push. Where nothing may be rewritten, put a signed commit on top: git commit --allow-empty --gpg-sign. commit.gpgsign=true signs all further ones.',
     });
   }
   if (signature.startsWith('-----BEGIN SSH SIGNATURE-----')) {

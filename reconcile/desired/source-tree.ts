@@ -121,7 +121,7 @@ export class SourceTree {
     if (kind === 'link') throw unsafeLink(this.path);
     if (kind === 'submodule')
       throw new PatchpanelError('source/submodule', `${this.path} is, or is in, a git submodule`);
-    const fault = kind === 'missing' ? 'does not exist in it' : kind === 'hidden' ? 'is hidden' : 'is not a directory';
+    const fault = kind === 'missing' ? 'does not exist there' : kind === 'hidden' ? 'is hidden' : 'is not a directory';
     throw new PatchpanelError('source/not-found', `the path ${JSON.stringify(this.path)} ${fault}`);
   }
 

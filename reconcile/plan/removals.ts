@@ -58,11 +58,8 @@ export function exceeds(removals: PlanRemovals | undefined, limit: Limit | undef
 
 /** `10`, `5% of 40 NICs`, or both. */
 function limitWords({ count, percent }: Limit, owned: number): string {
-  const parts = [
-    ...(count === undefined ? [] : [String(count)]),
-    ...(percent === undefined ? [] : [`${percent}% of ${counted(owned, 'NIC')}`]),
-  ];
-  return parts.join(' and ');
+  if (percent === undefined) return '';
+  return ` (${count === undefined ? '' : `${count} and `}${percent}% of ${counted(owned, 'NIC')})`;
 }
 
 /** What keeps every VM and pod with a removal from being changed, by key, where the plan takes away too much. */
@@ -72,7 +69,7 @@ export function removalBlockers(
   limit: Limit,
 ): ReadonlyMap<string, readonly Blocker[]> {
   const allowed = removalsAllowed(limit, removals.owned);
-  const all = `the plan as a whole takes away ${removals.planned}, and maxRemovals lets it take ${allowed} (${limitWords(limit, removals.owned)})`;
+  const all = `the plan as a whole takes away ${removals.planned}, and maxRemovals lets it take ${allowed}${limitWords(limit, removals.owned)}`;
   const remedy =
     'If this is not meant, revert the commit. If it is, remove less in one commit, or raise maxRemovals in the Settings; where the policy of the platform holds, ask its owner.';
   return new Map(

@@ -17,7 +17,7 @@ export function objectLines(object: ObjectChange, prune: boolean): readonly Chan
   const own = fields.map(({ field, from, to }): ChangeLine => ({ sign: '~', words: fieldWords(field, from, to) }));
   if (change !== 'removed') return [...lines, ...own];
   const fate = prune
-    ? 'what patchpanel plugged is unplugged (prune is on)'
+    ? 'the runs of the repository unplug what patchpanel plugged (prune is on)'
     : `what patchpanel plugged stays (prune is off)${stays.length === 0 ? '' : `: ${stays.map(({ name }) => name).join(', ')}`}`;
   return [...lines, { sign: '.', words: `the object is removed: ${fate}` }];
 }

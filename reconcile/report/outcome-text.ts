@@ -1,6 +1,7 @@
 /** What a run did, for a terminal or a log. */
 import type { ActionOutcome, Outcome, ReversalOutcome, TargetOutcome } from '../apply/model.ts';
 import type { Plan } from '../plan/model.ts';
+import { heldAnnotation } from '../systems/patchpanel.ts';
 import { printable, type Style } from './style.ts';
 import { count, describeAction, duration } from './words.ts';
 
@@ -23,7 +24,11 @@ function actionLines(action: ActionOutcome, words: ActionWords, style: Style): s
   return lines;
 }
 
-function reversalLines(reversal: ReversalOutcome | undefined, style: Style): string[] {
+function reversalLines(
+  reversal: ReversalOutcome | undefined,
+  { kind, namespace, name }: TargetOutcome['target'],
+  style: Style,
+): string[] {
   if (reversal === undefined) return [];
   const { actions, left, verified, held } = reversal;
   const layers = verified.length > 0 ? `  layers agree: ${verified.join(', ')}` : '';
@@ -35,7 +40,10 @@ function reversalLines(reversal: ReversalOutcome | undefined, style: Style): str
       `              ${printable(remedy)}`,
     ]),
     ...(held
-      ? [`  ${style.changed('held')}        left alone until its object, a network of it or its instance changes`]
+      ? [
+          `  ${style.changed('held')}        left alone until its object, a network of it or its instance changes; to try again as it is:`,
+          `              kubectl -n ${namespace} annotate ${kind === 'Pod' ? 'pod' : 'vm'} ${name} ${heldAnnotation}-`,
+        ]
       : []),
   ];
 }
@@ -44,13 +52,14 @@ function targetLines(target: TargetOutcome, words: ActionWords, style: Style): s
   const kind = target.target.kind === 'Pod' ? 'pod ' : '';
   const name = kind + style.bold(`${target.target.namespace}/${target.target.name}`);
   if (target.result === 'converged') {
+    if (target.actions.length === 0) return []; // It was so before: the summary counts it as unchanged.
     const layers = target.verified.length > 0 ? `  layers agree: ${target.verified.join(', ')}` : '';
     return [`${name}  ${style.good('converged')}${style.dim(layers)}`];
   }
   return [
     `${name}  ${style.bad(target.result)}`,
     ...target.actions.flatMap((action) => actionLines(action, words, style)),
-    ...reversalLines(target.reversal, style),
+    ...reversalLines(target.reversal, target.target, style),
   ];
 }
 

@@ -16,8 +16,11 @@ export function traceText(trace: Trace, style: Style): string {
   for (const nic of trace.nics) lines.push(...nicLines(nic, style));
   if (trace.nics.length > 0) lines.push('');
   if (trace.ports !== undefined) lines.push(portStrip(trace.ports, style));
+  const said = new Set<string>();
   for (const blocker of trace.blockers) {
     const { code, message, remedy } = blocker;
+    if (said.has(message)) continue; // As of a VM that is held: each of its actions is blocked by the same.
+    said.add(message);
     lines.push(`${style.changed('next change blocked')} (${code}) ${printable(message)}`, `    ${printable(remedy)}`);
     lines.push(...pasteLines(blocker, '      '));
   }
