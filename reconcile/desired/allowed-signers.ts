@@ -65,6 +65,7 @@ function unquoted(text: string): string {
 
 function options(text: string): Omit<AllowedSigner, 'principals' | 'key'> {
   let result: Omit<AllowedSigner, 'principals' | 'key'> = { forGit: true };
+  const seen = new Set<string>();
   for (const option of text.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []) {
     const at = option.indexOf('=');
     const name = (at < 0 ? option : option.slice(0, at)).toLowerCase();
@@ -72,6 +73,8 @@ function options(text: string): Omit<AllowedSigner, 'principals' | 'key'> {
     if (name === 'cert-authority')
       throw new Error('certificate authorities are not supported; list the keys themselves');
     if (value === undefined) throw new Error(`the option ${JSON.stringify(name)} is unknown`);
+    if (seen.has(name)) throw new Error(`the option ${JSON.stringify(name)} is there twice`);
+    seen.add(name);
     if (name === 'namespaces') result = { ...result, forGit: matchesList('git', value) };
     else if (name === 'valid-after') result = { ...result, validAfter: time(value) };
     else if (name === 'valid-before') result = { ...result, validBefore: time(value) };

@@ -204,6 +204,7 @@ test('a list of signers that is not understood allows nobody', async () => {
     [`# one\na Cert-Authority,namespaces="git" ${key}`, /line 2: certificate authorities/],
     [`a no-touch-required ${key}`, /the option "no-touch-required" is unknown/],
     [`a namespace="git" ${key}`, /the option "namespace" is unknown/],
+    [`a valid-before="20200101Z",Valid-Before="20990101Z" ${key}`, /the option "valid-before" is there twice/],
     [`a valid-before="tomorrow" ${key}`, /"tomorrow" is no time/],
     [`a valid-before="20261331" ${key}`, /is no time/],
     [`a namespaces="git ${key}`, /quotation mark is not closed/],
