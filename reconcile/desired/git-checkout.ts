@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import git from 'isomorphic-git';
 import { PatchpanelError } from '../errors.ts';
 import { checkoutAround, realFolder } from './folder-source.ts';
-import { treeReader } from './git-tree.ts';
+import { objectFault, treeReader } from './git-tree.ts';
 import type { Limits } from './limits.ts';
 import type { SourceIdentity } from './model.ts';
 import { SourceTree, type TreeReader } from './source-tree.ts';
@@ -172,20 +172,13 @@ function branchOf(text: string): string {
 
 function explained(error: unknown, isShallow: boolean): unknown {
   if (error instanceof PatchpanelError || !(error instanceof Error)) return error;
-  if (error instanceof git.Errors.ObjectTypeError) {
-    return new PatchpanelError('git/unknown-ref', 'the ref does not lead to a commit', { cause: error });
-  }
+  const fault = objectFault(error);
+  if (fault !== undefined) return fault;
   if (error instanceof git.Errors.NotFoundError) {
     const message = isShallow
       ? 'this clone is shallow and lacks what is to be compared'
       : 'this clone lacks objects of the commit, as a partial clone or one with alternates does';
     return new PatchpanelError('git/incomplete', message, { cause: error });
-  }
-  if (error instanceof git.Errors.UnsafeFilepathError) {
-    return new PatchpanelError('source/unsafe-path', 'the commit has a file or directory with an unsafe name', {
-      remedy: 'Rename what is called `.`, `..` or `.git`, or has a slash or backslash in its name.',
-      cause: error,
-    });
   }
   return new PatchpanelError('git/incomplete', `the git repository can not be read (${error.message.slice(0, 200)})`, {
     cause: error,

@@ -5,7 +5,7 @@ import { PatchpanelError } from '../errors.ts';
 import { GitHttp, type ProxyVariables } from './git-http.ts';
 import { memoryFs } from './git-memory-fs.ts';
 import { inspectPack } from './git-pack.ts';
-import { treeReader } from './git-tree.ts';
+import { objectFault, treeReader } from './git-tree.ts';
 import { type GitAuth, type GitUrl, isLoopback, parseGitUrl } from './git-url.ts';
 import { type AppConnection, GithubApp } from './github-app.ts';
 import type { Limits } from './limits.ts';
@@ -327,15 +327,8 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 function explained(error: unknown): unknown {
   if (error instanceof PatchpanelError || !(error instanceof Error)) return error;
   if (error.name === 'AbortError') return error;
-  if (error instanceof git.Errors.ObjectTypeError) {
-    return new PatchpanelError('git/unknown-ref', 'the ref does not lead to a commit', { cause: error });
-  }
-  if (error instanceof git.Errors.UnsafeFilepathError) {
-    return new PatchpanelError('source/unsafe-path', 'the commit has a file or directory with an unsafe name', {
-      remedy: 'Rename what is called `.`, `..` or `.git`, or has a slash or backslash in its name.',
-      cause: error,
-    });
-  }
+  const fault = objectFault(error);
+  if (fault !== undefined) return fault;
   const known = error.name in git.Errors;
   // The library puts the answer of the host into its messages; it may be a whole page, and is not shown.
   const what = known ? error.name : error.message.slice(0, 200);

@@ -1,5 +1,5 @@
 /** The files of one commit, read from an object store; never through a work tree. */
-import type { TreeObject } from 'isomorphic-git';
+import git, { type TreeObject } from 'isomorphic-git';
 import { PatchpanelError } from '../errors.ts';
 import { fileTooLarge, type TreeEntry, type TreeReader } from './source-tree.ts';
 
@@ -42,4 +42,18 @@ export function treeReader(root: string, objects: ObjectAccess): TreeReader {
       return content;
     },
   };
+}
+
+/** What is wrong with an object, wherever it is from; undefined for what is no fault of the object. */
+export function objectFault(error: unknown): PatchpanelError | undefined {
+  if (error instanceof git.Errors.ObjectTypeError) {
+    return new PatchpanelError('git/unknown-ref', 'the ref does not lead to a commit', { cause: error });
+  }
+  if (error instanceof git.Errors.UnsafeFilepathError) {
+    return new PatchpanelError('source/unsafe-path', 'the commit has a file or directory with an unsafe name', {
+      remedy: 'Rename what is called `.`, `..` or `.git`, or has a slash or backslash in its name.',
+      cause: error,
+    });
+  }
+  return undefined;
 }
