@@ -33,11 +33,16 @@ function addClusterAccess(command: Command): Command {
 }
 
 export function addClusterOptions(command: Command): Command {
-  return addClusterAccess(command).addOption(
-    new Option('--domain-xml <when>', 'read the libvirt domain XML by exec: of VMs with a difference, of all, or never')
-      .choices(['auto', 'always', 'never'])
-      .default('auto'),
-  );
+  return addClusterAccess(command.optionsGroup('Cluster:'))
+    .addOption(
+      new Option(
+        '--domain-xml <when>',
+        'read the libvirt domain XML by exec: of VMs with a difference, of all, or never',
+      )
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
+    )
+    .optionsGroup('');
 }
 
 /** Opens the cluster that the options name; the Kubernetes client is loaded only here. */

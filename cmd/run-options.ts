@@ -44,7 +44,7 @@ export function addRecord(command: Command): Command {
 }
 
 export function addRunOptions(command: Command): Command {
-  return addRecord(command)
+  return addRecord(command.optionsGroup('Record, lock and news:'))
     .option('--lock-timeout <seconds>', 'how long to wait for another run to end', wholeNumber(0), 0)
     .option('--lease-duration <seconds>', 'time after which a lock is free that is not renewed', wholeNumber(2), 60)
     .option(
@@ -67,7 +67,8 @@ export function addRunOptions(command: Command): Command {
       ]),
     )
     .option('--commit-status-token-file <file>', 'token for that; or PATCHPANEL_STATUS_TOKEN')
-    .option('--commit-status-api <url>', 'base of the API, where it is not that of the host of the repository');
+    .option('--commit-status-api <url>', 'base of the API, where it is not that of the host of the repository')
+    .optionsGroup('');
 }
 
 /** `90s`, `30m`, `1h30m`, `2d`. */

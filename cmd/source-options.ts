@@ -63,18 +63,21 @@ export function addSourceOptions(command: Command): Command {
     )
     .option('--source-ref <ref>', 'branch in that mark, where --ref pins a commit of it')
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .optionsGroup('Access to git:')
     .option('--git-token-file <file>', 'file with an access token; or PATCHPANEL_GIT_TOKEN')
     .option('--git-username <name>', 'user of basic authentication; or PATCHPANEL_GIT_USERNAME')
     .option('--git-password-file <file>', 'file with the password; or PATCHPANEL_GIT_PASSWORD')
     .option('--ca-file <file>', 'PEM bundle of certificate authorities to trust for git, besides the usual ones')
     .option('--git-timeout <seconds>', 'limit on a fetch as a whole', wholeNumber(1), 120);
-  return addSignatureOptions(addGithubAppOptions(fetching))
+  return addSignatureOptions(addGithubAppOptions(fetching).optionsGroup('Signatures:'))
+    .optionsGroup('Jsonnet:')
     .option('-V, --ext-str <name=value>', 'external variable of Jsonnet, a string; repeatable', assignment)
     .option('--ext-code <name=code>', 'external variable of Jsonnet, code; repeatable', assignment)
     .option('-A, --tla-str <name=value>', 'top-level argument of Jsonnet, a string; repeatable', assignment)
     .option('--tla-code <name=code>', 'top-level argument of Jsonnet, code; repeatable', assignment)
     .option('--jsonnet-timeout <seconds>', 'limit on one Jsonnet file', wholeNumber(1), 30)
-    .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512);
+    .option('--jsonnet-memory <MiB>', 'memory limit of one Jsonnet evaluation', wholeNumber(16), 512)
+    .optionsGroup('');
 }
 
 /** Node takes any text, and then trusts nothing more than before. */
