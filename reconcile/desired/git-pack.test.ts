@@ -54,3 +54,24 @@ test('too many objects, and what is no pack, are refused', () => {
     assert.equal(refusal(bad), 'git/protocol');
   }
 });
+
+test('a delta is against an object before it, and not upon too many others', () => {
+  const ofsDelta = 6;
+  const delta = Buffer.from([1, 1, 1, 65]);
+  const base = gitObject(blob, Buffer.from('A'));
+  const upon = (distance: number) => gitObject(ofsDelta, delta, { base: Buffer.from([distance]) });
+  const first = upon(base.length);
+  const wide = { maxObjects: 10_000, maxUnpackedBytes: 1_000_000 };
+  const chain = (length: number) => gitPack(base, first, ...Array.from({ length }, () => upon(first.length)));
+  assert.equal(inspectPack(chain(4000), wide).objects, 4002);
+  assert.throws(() => inspectPack(chain(4200), wide), /broken packfile/);
+  for (const distance of [0, 1, base.length - 1, base.length + 1]) {
+    assert.equal(refusal(gitPack(base, upon(distance))), 'git/protocol', `${distance}`);
+  }
+  // A base that is further back than seven bits say: 300 is 1 and 44, of which the first counts from one.
+  const noise = Buffer.from(Array.from({ length: 1200 }, (_, index) => (index * index * 7919) % 251));
+  const filler = gitObject(blob, noise);
+  const far = base.length + filler.length;
+  const distance = Buffer.from([0x80 | ((far >> 7) - 1), far & 0x7f]);
+  assert.equal(inspectPack(gitPack(base, filler, gitObject(ofsDelta, delta, { base: distance })), wide).objects, 3);
+});

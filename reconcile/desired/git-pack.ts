@@ -11,6 +11,8 @@ const trailerBytes = 20;
 /** Delta against an object at an offset, and against an object by id. */
 const ofsDelta = 6;
 const refDelta = 7;
+/** Deltas upon deltas, as git itself limits them. */
+const maxDepth = 4095;
 
 interface ZlibInfo {
   readonly buffer: Buffer;
@@ -18,7 +20,8 @@ interface ZlibInfo {
 }
 
 /**
- * @throws PatchpanelError source/too-large where objects unfold beyond the limits, git/protocol where it is no packfile
+ * @throws PatchpanelError source/too-large where objects unfold beyond the limits, git/protocol where it is no packfile, or its
+ *   deltas lead nowhere
  */
 export function inspectPack(
   pack: Uint8Array,
@@ -38,8 +41,11 @@ export function inspectPack(
     }
   };
   let offset = headerBytes;
+  /** How many deltas lead to the object that begins at an offset, as far as offsets tell. */
+  const depths = new Map<number, number>();
   for (let index = 0; index < objects; index += 1) {
     const header = objectHeader(view, offset);
+    depths.set(offset, depthOf(offset, header.distance, depths));
     add(header.size);
     const { buffer, consumed } = inflate(view.subarray(header.end, view.length - trailerBytes), header.size);
     if (header.type === ofsDelta || header.type === refDelta) add(resultSize(buffer));
@@ -48,7 +54,26 @@ export function inspectPack(
   return { objects, unpackedBytes };
 }
 
-function objectHeader(view: Buffer, offset: number): { type: number; size: number; end: number } {
+/**
+ * A delta is against an object before it: one against itself would never be unpacked.
+ * @throws PatchpanelError git/protocol
+ */
+function depthOf(offset: number, distance: number | undefined, depths: ReadonlyMap<number, number>): number {
+  if (distance === undefined) return 0;
+  const depth = depths.get(offset - distance);
+  if (depth === undefined || depth >= maxDepth) throw broken();
+  return depth + 1;
+}
+
+interface ObjectHeader {
+  readonly type: number;
+  readonly size: number;
+  readonly end: number;
+  /** Of a delta against an object at an offset: how far back that is. */
+  readonly distance?: number;
+}
+
+function objectHeader(view: Buffer, offset: number): ObjectHeader {
   const first = byteAt(view, offset);
   const type = (first >> 4) & 0b111;
   const { value, end } = first >= 0x80 ? sizeAt(view, offset + 1) : { value: 0, end: offset + 1 };
@@ -56,8 +81,9 @@ function objectHeader(view: Buffer, offset: number): { type: number; size: numbe
   if (type === refDelta) return { type, size, end: end + 20 };
   if (type !== ofsDelta) return { type, size, end };
   let at = end;
-  while (byteAt(view, at) >= 0x80) at += 1;
-  return { type, size, end: at + 1 };
+  let distance = byteAt(view, at) & 0x7f;
+  for (; byteAt(view, at) >= 0x80; at += 1) distance = (distance + 1) * 0x80 + (byteAt(view, at + 1) & 0x7f);
+  return { type, size, end: at + 1, distance };
 }
 
 /** A number in groups of 7 bits, lowest first. */

@@ -48,7 +48,7 @@ function parseHttpUrl(text: string): GitUrl {
     throw new PatchpanelError('source/unsupported-transport', 'the git URL is malformed');
   }
   const { username, password } = parsed;
-  const url = `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`;
+  const url = `${parsed.origin}${parsed.pathname.replace(/(?<!\/)\/+$/, '')}`;
   if (username === '' && password === '') return { url, origin: parsed.origin };
   const auth: GitAuth = {
     kind: 'basic',

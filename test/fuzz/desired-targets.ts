@@ -8,7 +8,7 @@ import { defaultLimits } from '../../reconcile/desired/limits.ts';
 import { parsePolicy } from '../../reconcile/desired/policy.ts';
 import { SourceTree } from '../../reconcile/desired/source-tree.ts';
 import { decodeText, parseYaml } from '../../reconcile/desired/yaml-documents.ts';
-import { type PatchpanelError, PatchpanelErrors } from '../../reconcile/errors.ts';
+import { PatchpanelError, PatchpanelErrors } from '../../reconcile/errors.ts';
 import { digestOf } from '../../reconcile/plan/canonical-json.ts';
 import { parsePlan, planToJson } from '../../reconcile/plan/plan-json.ts';
 import { errorLines, errorText } from '../../reconcile/report/error-text.ts';
@@ -16,6 +16,7 @@ import { samplePlan, samplePlug } from '../../reconcile/report/fixtures/sample-p
 import { samplePod } from '../../reconcile/report/fixtures/sample-pod-plan.ts';
 import { makeStyle } from '../../reconcile/report/style.ts';
 import { parseRecord, recordText } from '../../reconcile/runs/record.ts';
+import { fields } from '../../reconcile/systems/json-shape.ts';
 import { Refused, type Target } from './target.ts';
 
 function file(path: string): string {
@@ -144,9 +145,36 @@ const yamlPieces = [
 ] as const;
 
 const read = { fields: {}, digest: digestOf({}) };
-const plans = [[samplePlug], [samplePlug, samplePod]].map((made) =>
-  planToJson(samplePlan(made.map((target) => ({ ...target, read })))).replaceAll('"prod/web-0/1"', '"prod/db-0/1"'),
-);
+const network = { namespace: 'prod', name: 'storage-net' };
+const declared = ['mgmt', 'storage', 'web'].map((name) => ({ name, network, binding: 'bridge', state: 'up' }) as const);
+const vm = { ...samplePlug, declared, read, actions: samplePlug.actions.map((action) => ({ ...action, after: [] })) };
+const element = { network, interface: 'net1' };
+const pod = {
+  ...samplePod,
+  declared: ['storage', 'web', 'mgmt', 'backup'].map((name) => ({ name, ...element })),
+  read,
+  actions: samplePod.actions.map((action) => ({ ...action, after: [] })),
+};
+const plans = [[vm], [vm, pod]].map((made) => planToJson(samplePlan(made)));
+
+/** The plan as it stands, and as if whoever edited it had known how to make its digest. */
+function readPlan(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return parsePlan(text);
+  }
+  const { digest: _, ...rest } = fields(value);
+  const signed = JSON.stringify({ ...rest, digest: digestOf(JSON.parse(JSON.stringify(rest))) });
+  const made = planToJson(parsePlan(signed));
+  try {
+    parsePlan(text);
+  } catch (error) {
+    if (!(error instanceof PatchpanelError)) throw error;
+  }
+  return made;
+}
 
 const record = {
   version: 'patchpanel.dev/record/v1alpha1',
@@ -237,7 +265,7 @@ export const desiredTargets: readonly Target[] = [
     kind: 'json',
     samples: plans,
     pieces: ['actions', 'targets', 'kind', 'unplug', 'attachments', 'uid', 'after', 'version'],
-    run: (text) => planToJson(parsePlan(text)),
+    run: readPlan,
   },
   {
     name: 'record-json',

@@ -57,11 +57,14 @@ async function verifyCommit(text: string): Promise<unknown> {
 }
 
 const blob = 3;
+const base = gitObject(blob, Buffer.from('some content that others are made of'));
+const delta = Buffer.from([37, 30, 0x90, 30]);
 const packs = [
   gitPack(gitObject(blob, Buffer.from('some content')), gitObject(1, Buffer.from('tree '.repeat(40)))),
   gitPack(
-    gitObject(7, Buffer.from([20, 30, 0x90, 20]), { base: Buffer.alloc(20, 7) }),
-    gitObject(6, Buffer.from([20, 30, 1, 65]), { base: Buffer.from([0x81, 4]) }),
+    gitObject(7, delta, { base: Buffer.alloc(20, 7) }),
+    base,
+    gitObject(6, delta, { base: Buffer.from([base.length]) }),
   ),
 ].map((pack) => pack.toString('latin1'));
 
