@@ -93,12 +93,18 @@ export function isLeftOver({ vm, diff, networks }: VmContext): boolean {
 export function heldBlocker({ vm, diff, networks }: VmContext): Blocker | undefined {
   const mark = validMark(vm, inputDigest(diff.desired, networks));
   if (mark === undefined) return undefined;
-  return heldWords(mark, vm, 'vm');
+  return heldWords(mark, vm, 'vm', diff.desired.pruned === true);
 }
 
 /** What a mark says, with its way out. */
-export function heldWords(mark: HeldMark, { namespace, name }: ObjectName, kind: 'vm' | 'pod'): Blocker {
-  const way = `Change its object or a network that it names, or ${kind === 'vm' ? 'restart it' : 'make it anew'}`;
+export function heldWords(
+  mark: HeldMark,
+  { namespace, name }: ObjectName,
+  kind: 'vm' | 'pod',
+  isPruned = false,
+): Blocker {
+  const what = isPruned ? 'Declare it again' : 'Change its object or a network that it names';
+  const way = `${what}, or ${kind === 'vm' ? 'restart it' : 'make it anew'}`;
   const since = mark.at === undefined ? '' : ` since ${mark.at}`;
   const of = mark.commit === undefined ? '' : ` (commit ${mark.commit})`;
   return blocker(

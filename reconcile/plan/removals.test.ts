@@ -146,6 +146,14 @@ test('an object that got another namespace keeps the VM of the old one from bein
   assert.match(target?.blockers[0]?.message ?? '', /^prod\/old .* test\/old .* is the namespace wrong\?$/);
 });
 
+test('what is held is not pruned either, and may be declared again', () => {
+  const old = marked(runningVm([red], { name: 'old', ...own('red') }), mark);
+  const held = { ...old, held: { reason: 'its mark can not be read' } };
+  const target = ofVm(planFleet({ ...kept, gone: [held], settings: { prune: true } }), 'old');
+  assert.deepEqual(target && [steps(target), codes(target)], [[], ['held']]);
+  assert.match(target?.blockers[0]?.remedy ?? '', /^Declare it again, or restart it/);
+});
+
 test('a VM that another repository declares is left to it', () => {
   const other = marked(runningVm([blue, red], own('blue', 'red')), 'https://git.example.com/others?ref=main');
   const plan = planFleet({ targets: [declared([blue])], vms: [other] });
