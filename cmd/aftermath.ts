@@ -202,12 +202,20 @@ function firstOf(error: PatchpanelError | PatchpanelErrors): PatchpanelError {
 
 function metricsOf(ending: Ending): string {
   const { counts, troubled: notInSync, ...rest } = ending;
-  const { targets: _, inSync, ...others } = counts ?? { targets: 0, inSync: 0 };
   return metricsText({
     ...rest,
-    ...(counts === undefined ? {} : { states: { 'in-sync': inSync, ...others } }),
+    ...(counts === undefined ? {} : { states: statesOf(counts) }),
     troubled: notInSync.map(({ target, state }) => [target, state] as const),
   });
+}
+
+function statesOf({
+  targets: _,
+  inSync,
+  notStarted,
+  ...others
+}: RunRecord['counts']): Readonly<Record<string, number>> {
+  return { 'in-sync': inSync, ...others, 'not-started': notStarted };
 }
 
 /** Whoever reads the file sees the old one or the new one. @returns why it was not written, if so */

@@ -63,7 +63,7 @@ test('outside of the windows: waits, says until when, and takes no lock', async 
   const writes = stage.writes();
   assert.ok(writes.length > 0 && writes.every((write) => write.includes('configmaps')), writes.join('\n'));
   const status = await stage.expect(0, ['status', '--record', 'patchpanel/windows']);
-  assert.match(status.stdout, /demo\/web-0 {2}staged since .*no window of the Settings/);
+  assert.match(status.stdout, /demo\/web-0 {2}waiting since .*no window of the Settings/);
 });
 
 test('a person may act all the same: the reason is logged, recorded and shown', async () => {

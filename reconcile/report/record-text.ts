@@ -23,7 +23,9 @@ export function recordAsText(record: RunRecord, lock: LockState | undefined, now
 }
 
 export function countWords({ targets, inSync, ...others }: RunRecord['counts']): string {
-  const more = Object.entries(others).flatMap(([state, number]) => (number > 0 ? [`${number} ${state}`] : []));
+  const more = Object.entries(others).flatMap(([state, number]) =>
+    number > 0 ? [`${number} ${state === 'notStarted' ? 'not started' : state}`] : [],
+  );
   return [`${inSync} of ${count(targets, 'target')} in sync`, ...more].join(', ');
 }
 

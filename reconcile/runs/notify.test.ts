@@ -11,7 +11,7 @@ const news: News = {
   commit: 'main@sha1:1d0c',
   outcome: 'partly-failed',
   exitCode: 5,
-  counts: { targets: 9, inSync: 7, staged: 0, blocked: 1, failed: 1, interrupted: 0 },
+  counts: { targets: 9, inSync: 7, staged: 0, blocked: 1, failed: 1, interrupted: 0, waiting: 0, notStarted: 0 },
   changed: 2,
   writes: 3,
   troubled: [{ target: 'prod/db-0', state: 'failed' }],

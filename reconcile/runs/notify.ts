@@ -27,7 +27,8 @@ function newsLine({ outcome, counts, changed, error }: News): string {
   if (error !== undefined) return oneLine(`error: ${error.message} (${error.code})`, 500);
   const parts = [`${changed} changed`];
   for (const [state, number] of Object.entries(counts ?? {})) {
-    if (state !== 'targets' && state !== 'inSync' && number > 0) parts.push(`${number} ${state}`);
+    if (state !== 'targets' && state !== 'inSync' && number > 0)
+      parts.push(`${number} ${state === 'notStarted' ? 'not started' : state}`);
   }
   if (counts !== undefined) parts.push(`${counts.inSync} of ${counts.targets} in sync`);
   return `${outcome}: ${parts.join(', ')}`;

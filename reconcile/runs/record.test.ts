@@ -40,8 +40,8 @@ function end(targets: readonly TargetOutcome[], change: Partial<RunEnd> & { read
       blocked: count('blocked'),
       staged: count('staged'),
       interrupted: count('interrupted'),
-      waiting: 0,
-      notStarted: 0,
+      waiting: count('waiting'),
+      notStarted: count('not-started'),
       reversed: 0,
       held: 0,
       unchanged: 0,
@@ -68,7 +68,16 @@ const first = recorded(afterRun(undefined, facts, end([target('db-0', 'converged
 
 test('the first run is news: what it changed, and how all are', () => {
   assert.deepEqual(first.targets, { 'prod/db-0': { state: 'in-sync', since: '2026-11-24T12:00:05.000Z' } });
-  assert.deepEqual(first.counts, { targets: 3, inSync: 3, staged: 0, blocked: 0, failed: 0, interrupted: 0 });
+  assert.deepEqual(first.counts, {
+    targets: 3,
+    inSync: 3,
+    staged: 0,
+    blocked: 0,
+    failed: 0,
+    interrupted: 0,
+    waiting: 0,
+    notStarted: 0,
+  });
   assert.deepEqual(first.runs, [
     {
       id: 'run-1',
@@ -143,6 +152,21 @@ test('of pods and of what is pruned, since when is told too, and a second run is
   const after = recorded(afterRun(before, later, done));
   assert.deepEqual(after.targets, { 'prod/gone-0': { state: 'in-sync', since: later.ended.toISOString() } });
   assert.equal(afterRun(after, { ...later, id: 'run-3' }, end([], { declared })), undefined);
+});
+
+test('who waits for a window, and who was held back, is told as that', () => {
+  const waiting = recorded(afterRun(undefined, facts, end([target('db-0', 'waiting')])));
+  assert.deepEqual(
+    [waiting.outcome, waiting.targets['prod/db-0']?.state, waiting.counts.waiting],
+    ['staged', 'waiting', 1],
+  );
+  const stopped = end([target('db-0', 'failed', gaveUp), target('db-1', 'not-started')]);
+  const after = recorded(afterRun(undefined, facts, stopped));
+  assert.deepEqual(
+    [after.targets['prod/db-1']?.state, after.counts.notStarted, after.counts.inSync],
+    ['not-started', 1, 1],
+  );
+  for (const record of [waiting, after]) assert.equal(isFresh(record, facts, 'aa', facts.ended, 60_000), false);
 });
 
 test('the last five runs are kept', () => {

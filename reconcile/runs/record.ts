@@ -22,9 +22,12 @@ const counts = z.object({
   blocked: count,
   failed: count,
   interrupted: count,
+  /** For a window. */
+  waiting: count.default(0),
+  notStarted: count.default(0),
 });
 const fault = z.object({ code: text, message: text });
-const targetState = z.enum(['in-sync', 'staged', 'blocked', 'failed', 'interrupted']);
+const targetState = z.enum(['in-sync', 'staged', 'waiting', 'blocked', 'failed', 'interrupted', 'not-started']);
 
 const record = z.object({
   version: z.literal(recordVersion),
@@ -143,16 +146,16 @@ export function outcomeWord({ summary, interrupted }: Outcome): Exclude<RunOutco
 
 export function countsOf(plan: Plan, outcome: Outcome): RunRecord['counts'] {
   const targets = plan.summary.vms + (plan.summary.pods ?? 0);
-  const { blocked, failed } = outcome.summary;
-  const staged = outcome.summary.staged + outcome.summary.waiting;
-  const interrupted = outcome.summary.interrupted + outcome.summary.notStarted;
+  const { blocked, failed, staged, waiting, interrupted, notStarted } = outcome.summary;
   return {
     targets,
-    inSync: Math.max(0, targets - staged - blocked - failed - interrupted),
+    inSync: Math.max(0, targets - staged - waiting - blocked - failed - interrupted - notStarted),
     staged,
     blocked,
     failed,
     interrupted,
+    waiting,
+    notStarted,
   };
 }
 
@@ -200,7 +203,16 @@ export function afterError(
     sameJson(before.error, fault) &&
     idOf(before.commit) === idOf(commit);
   if (asBefore) return undefined;
-  const nothing = { targets: 0, inSync: 0, staged: 0, blocked: 0, failed: 0, interrupted: 0 };
+  const nothing = {
+    targets: 0,
+    inSync: 0,
+    staged: 0,
+    blocked: 0,
+    failed: 0,
+    interrupted: 0,
+    waiting: 0,
+    notStarted: 0,
+  };
   const run = {
     ...headOf(facts),
     ...(commit === undefined ? {} : { commit }),
@@ -303,12 +315,11 @@ function targetsAfter(
 const stateWord: Readonly<Record<TargetResult, TargetState>> = {
   converged: 'in-sync',
   staged: 'staged',
-  // For a window, as others for a restart.
-  waiting: 'staged',
+  waiting: 'waiting',
   blocked: 'blocked',
   failed: 'failed',
   interrupted: 'interrupted',
-  'not-started': 'interrupted',
+  'not-started': 'not-started',
 };
 
 function reasonOf({ target, result, actions, reversal }: TargetOutcome, plan: Plan): string | undefined {

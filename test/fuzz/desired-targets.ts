@@ -183,7 +183,7 @@ const record = {
   inputs: 'sha256:00',
   lastFullCheck: '2026-11-24T12:00:05.000Z',
   outcome: 'blocked',
-  counts: { targets: 2, inSync: 1, staged: 0, blocked: 1, failed: 0, interrupted: 0 },
+  counts: { targets: 2, inSync: 1, staged: 0, blocked: 1, failed: 0, interrupted: 0, waiting: 0, notStarted: 0 },
   targets: { 'prod/db-0': { state: 'blocked', since: '2026-11-24T12:00:05.000Z', reason: 'no ports' } },
   runs: [
     {

@@ -50,13 +50,13 @@ export const facetWords: Readonly<Record<Facet, FacetWords>> = {
   mine: { sign: '◆', word: 'this change', label: 'This change', tone: 'flight' },
   before: { sign: '◇', word: 'due before', label: 'Due before', tone: 'stays' },
   failed: { sign: '×', word: 'failed', label: 'Failed', tone: 'blocked' },
-  interrupted: { sign: '!', word: 'interrupted', label: 'Interrupted', tone: 'change' },
+  interrupted: { sign: '!', word: 'not finished', label: 'Not finished', tone: 'change' },
   blocked: { sign: '×', word: 'blocked', label: 'Blocked', tone: 'blocked' },
   unplug: { sign: '−', word: 'to unplug', label: 'To unplug', tone: 'unplug' },
   plug: { sign: '+', word: 'to plug', label: 'To plug', tone: 'plug' },
   change: { sign: '~', word: 'to change', label: 'Other change', tone: 'change' },
   flight: { sign: '»', word: 'in flight', label: 'In flight', tone: 'flight' },
-  staged: { sign: '↻', word: 'waits for a restart', label: 'Waits', tone: 'staged' },
+  staged: { sign: '↻', word: 'waits', label: 'Waits', tone: 'staged' },
   calm: { sign: '=', word: 'as declared', label: 'As declared', tone: 'stays' },
 };
 

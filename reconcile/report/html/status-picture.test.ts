@@ -19,7 +19,7 @@ function recordOf(targets: RunRecord['targets'], more: Partial<RunRecord> = {}):
     commit: 'main@sha1:0123456789abcdef0123456789abcdef01234567',
     inputs: '',
     outcome: 'blocked',
-    counts: { targets: 3, inSync: 1, staged: 1, blocked: 1, failed: 0, interrupted: 0 },
+    counts: { targets: 3, inSync: 1, staged: 1, blocked: 1, failed: 0, interrupted: 0, waiting: 0, notStarted: 0 },
     targets,
     runs: [],
     ...more,

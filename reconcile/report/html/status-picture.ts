@@ -126,6 +126,8 @@ const facetOf: Readonly<Record<string, Facet>> = {
   interrupted: 'interrupted',
   blocked: 'blocked',
   staged: 'staged',
+  waiting: 'staged',
+  'not-started': 'interrupted',
 };
 
 /** The panel with what the record says of it; `more` is what the VM itself says. */
