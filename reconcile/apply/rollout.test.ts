@@ -113,6 +113,26 @@ test('no canary is who only follows, or is blocked', () => {
   );
 });
 
+test('a fleet that asks at once costs no more than its size', () => {
+  const keys = Array.from({ length: 20_000 }, (_, index) => `vm-${index}`);
+  let looks = 0;
+  // A walk over all who ask, at each of their questions, would take millions of looks at the limits.
+  const limits: Limits = {
+    get maxInFlight() {
+      looks += 1;
+      return 2;
+    },
+  };
+  const entrants = keys.map((key, index) => ({ key, stage: index % 4 }));
+  const rollout = new Rollout(entrants, limits);
+  const entered = keys.flatMap((key) => {
+    rollout.ask(key);
+    return told(rollout);
+  });
+  assert.deepEqual(entered, ['vm-0', 'vm-4']);
+  assert.ok(looks < 10 * keys.length, `${looks} looks`);
+});
+
 // --- any plan ends, and no limit is ever broken on the way
 
 interface Fleet {

@@ -31,7 +31,8 @@ export class Rollout {
   readonly #names: readonly string[];
   /** Targets of each stage that have not ended. */
   readonly #open: Map<number, number>;
-  readonly #asking = new Map<string, string | undefined>();
+  /** Who asks, with its node, by stage: of a large fleet almost all ask at once, and few can go. */
+  readonly #asking = new Map<number, Map<string, string | undefined>>();
   /** Keys of those in change, and their nodes. */
   readonly #inFlight = new Map<string, string | undefined>();
   readonly #begun = new Set<string>();
@@ -56,12 +57,15 @@ export class Rollout {
 
   /** @param node where the target runs, where that is known */
   ask(key: string, node?: string): void {
-    if (!this.#inFlight.has(key)) this.#asking.set(key, node);
+    if (this.#inFlight.has(key)) return;
+    const stage = this.#stageOf(key);
+    const queue = this.#asking.get(stage) ?? new Map<string, string | undefined>();
+    this.#asking.set(stage, queue.set(key, node));
   }
 
   /** It asks no more. */
   withdraw(key: string): void {
-    this.#asking.delete(key);
+    this.#asking.get(this.#stageOf(key))?.delete(key);
   }
 
   /** It waits for another target, and others may go. */
@@ -74,7 +78,7 @@ export class Rollout {
     this.withdraw(key);
     if (this.#ended.has(key)) return;
     this.#ended.add(key);
-    const stage = this.#stages.get(key) ?? 0;
+    const stage = this.#stageOf(key);
     this.#open.set(stage, (this.#open.get(stage) ?? 1) - 1);
     if (failed) this.fail(key);
   }
@@ -83,7 +87,7 @@ export class Rollout {
   fail(key: string): void {
     if (this.#failed.has(key)) return;
     this.#failed.add(key);
-    const stage = this.#stages.get(key) ?? 0;
+    const stage = this.#stageOf(key);
     if (this.#failedStage === undefined || stage < this.#failedStage) {
       this.#failedStage = stage;
       const name = this.#names[stage];
@@ -94,17 +98,36 @@ export class Rollout {
     this.#stopReason ??= `${this.#failed.size} failed, and maxFailures is ${maxFailures}`;
   }
 
-  /** Those who may go on now, and those who never may, in the order in which they asked. Each is told once. */
+  /** Those who never may go on, and those who may now, in the order in which they asked. Each is told once. */
   next(): readonly Ruling[] {
+    return [...this.#refused(), ...this.#entering()];
+  }
+
+  #refused(): readonly Ruling[] {
+    if (!this.holdsBack) return [];
     const rulings: Ruling[] = [];
-    for (const [key, node] of this.#asking) {
-      const refusal = this.#refusal(key);
-      if (refusal === undefined && !this.#fits(key, node)) continue;
-      this.#asking.delete(key);
-      if (refusal !== undefined) {
-        rulings.push({ key, kind: 'refused', reason: refusal });
-        continue;
+    for (const [stage, queue] of this.#asking) {
+      const isLate = this.#failedStage !== undefined && stage > this.#failedStage;
+      const reason = this.#stopReason ?? (isLate ? this.#failedStageReason : undefined);
+      if (reason === undefined) continue;
+      for (const key of queue.keys()) {
+        if (this.#begun.has(key)) continue;
+        queue.delete(key);
+        rulings.push({ key, kind: 'refused', reason });
       }
+    }
+    return rulings;
+  }
+
+  /** Of the first stage that is open; what was begun and has not ended is of that one. */
+  #entering(): readonly Ruling[] {
+    const rulings: Ruling[] = [];
+    const open = Math.min(...[...this.#open].flatMap(([stage, count]) => (count > 0 ? [stage] : [])));
+    const queue = this.#asking.get(open) ?? new Map<string, string | undefined>();
+    for (const [key, node] of queue) {
+      if (this.#inFlight.size >= this.#limits.maxInFlight) break;
+      if (this.#isFull(node)) continue;
+      queue.delete(key);
       this.#inFlight.set(key, node);
       this.#begun.add(key);
       rulings.push({ key, kind: 'enter' });
@@ -112,20 +135,13 @@ export class Rollout {
     return rulings;
   }
 
-  #refusal(key: string): string | undefined {
-    if (this.#begun.has(key)) return undefined;
-    if (this.#stopReason !== undefined) return this.#stopReason;
-    const stage = this.#stages.get(key) ?? 0;
-    return this.#failedStage !== undefined && stage > this.#failedStage ? this.#failedStageReason : undefined;
+  #isFull(node: string | undefined): boolean {
+    const { maxInFlightPerNode } = this.#limits;
+    if (maxInFlightPerNode === undefined || node === undefined) return false;
+    return [...this.#inFlight.values()].filter((other) => other === node).length >= maxInFlightPerNode;
   }
 
-  #fits(key: string, node: string | undefined): boolean {
-    const stage = this.#stages.get(key) ?? 0;
-    if ([...this.#open].some(([other, count]) => other < stage && count > 0)) return false;
-    const { maxInFlight, maxInFlightPerNode } = this.#limits;
-    if (this.#inFlight.size >= maxInFlight) return false;
-    if (maxInFlightPerNode === undefined || node === undefined) return true;
-    const there = [...this.#inFlight.values()].filter((other) => other === node).length;
-    return there < maxInFlightPerNode;
+  #stageOf(key: string): number {
+    return this.#stages.get(key) ?? 0;
   }
 }
