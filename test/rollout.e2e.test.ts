@@ -1,10 +1,12 @@
 /** A fleet in stages: canaries, waves, nodes, and how many may fail. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, suite, test } from 'node:test';
+import { applyPlan } from '../reconcile/apply/apply.ts';
 import type { Outcome, RunEvent } from '../reconcile/apply/model.ts';
+import type { Cluster } from '../reconcile/kube/cluster.ts';
 import { virtualMachines } from '../reconcile/kube/resources.ts';
 import type { Scenario, Stage } from './apply-scenario.ts';
-import { stage } from './apply-scenario.ts';
+import { applyOptions, stage } from './apply-scenario.ts';
 import { heal, results, type Vms, withVm } from './apply-support.ts';
 
 const fleet = ['a', 'b', 'c', 'd'] as const;
@@ -81,6 +83,34 @@ suite('rollout', () => {
     const { outcome } = await scenario.run(nics, { actionTimeoutMs: 1500 }, scenario.cluster, settings);
     assert.deepEqual(results(outcome), { a: 'failed', b: 'not-started', c: 'not-started', d: 'not-started' });
     assert.match(reason(outcome, 'd'), /1 failed, and maxFailures is 1/);
+  });
+
+  test('while what failed is taken back, nobody is begun whom it holds back', async () => {
+    await here.cluster.misbehave({ name: 'no-plug', value: 'na' });
+    const back = Promise.withResolvers<void>();
+    const other = Promise.withResolvers<void>();
+    let isBack = false;
+    // b ends while a is on its way back, which makes room for c.
+    const paced = new Proxy(scenario.cluster, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key, target);
+        if (key !== 'jsonPatch') return typeof value === 'function' ? value.bind(target) : value;
+        return async (...given: Parameters<Cluster['jsonPatch']>) => {
+          if (given[2] === 'b') await back.promise;
+          if (given[2] === 'a' && isBack) await other.promise;
+          return await target.jsonPatch(...given);
+        };
+      },
+    });
+    const plan = await scenario.plan(nics, { maxInFlight: 2, maxFailures: 1 });
+    const outcome = await applyPlan(plan, paced, applyOptions({ actionTimeoutMs: 1500 }), (event) => {
+      if (event.type === 'reversing') {
+        isBack = true;
+        back.resolve();
+      }
+      if (event.type === 'target-done' && event.target.name === 'b') other.resolve();
+    });
+    assert.deepEqual(results(outcome), { a: 'failed', b: 'converged', c: 'not-started', d: 'not-started' });
   });
 
   test('no more of one node are in change than the settings say', async () => {
