@@ -7,7 +7,7 @@ import { networkAttachmentDefinitions, pods } from '../reconcile/kube/resources.
 import type { PlannedElement } from '../reconcile/plan/pod-model.ts';
 import { networksAnnotation } from '../reconcile/systems/multus-networks.ts';
 import { networkStatusAnnotation } from '../reconcile/systems/multus-status.ts';
-import { appliedCommitAnnotation, heldAnnotation } from '../reconcile/systems/patchpanel.ts';
+import { appliedCommitAnnotation, heldAnnotation, protectAnnotation } from '../reconcile/systems/patchpanel.ts';
 import { nad, type Stage, stage } from './apply-scenario.ts';
 import { failure, heal, intercepted, killedAfter, results } from './apply-support.ts';
 import { PodScenario } from './pod-stage.ts';
@@ -63,6 +63,18 @@ test('plugged one write each, unplugged in one; what is not ours stays as it was
   assert.deepEqual(await it.interfaces('router'), ['eth0 k8s-pod-network', 'net1 plain/vlan30']);
   assert.equal(await it.owned('router'), undefined);
   assert.deepEqual(JSON.parse((await it.networks('router')) ?? ''), [{ name: 'vlan30', interface: 'net1', x: 1.5 }]);
+});
+
+test('what a person protects after the plan was made stays', async () => {
+  const it = await scenario('kept');
+  const pod = await it.pod('router');
+  const red = it.element('red');
+  await it.apply(it.plan(pod, [plug(red)], [red]));
+  const protect = { metadata: { annotations: { [protectAnnotation]: 'red' } } };
+  await here.cluster.admin.mergePatch(pods, 'kept', 'router', protect);
+  const { outcome } = await it.apply(it.plan(pod, [unplug(red), release('red')], []));
+  assert.match(failure(outcome).reason ?? '', /changed meanwhile: the annotation patchpanel\.dev\/protect keeps red$/);
+  assert.deepEqual([outcome.summary.writes, await it.owned('router')], [0, ['red']]);
 });
 
 test('the first attachment of a pod without annotation, and the last one', async () => {

@@ -3,6 +3,7 @@ import type { KubeObject } from '../kube/cluster.ts';
 import { readProtection } from '../live/protection.ts';
 import { readSuspension } from '../live/suspension.ts';
 import type { Action } from '../plan/model.ts';
+import type { PodAction } from '../plan/pod-model.ts';
 import { protectAnnotation, suspendAnnotation } from '../systems/patchpanel.ts';
 import { markOfAnother, type Stamp } from './stamp.ts';
 
@@ -47,4 +48,10 @@ export function takenBy(action: Action): readonly string[] {
     default:
       return action satisfies never;
   }
+}
+
+/** The same of a pod, and of the domain in it. */
+export function takenFromPod(action: PodAction): readonly string[] {
+  if (action.kind === 'domain-detach') return [action.attachment];
+  return action.kind === 'pod-unplug' ? action.elements.map(({ name }) => name) : [];
 }

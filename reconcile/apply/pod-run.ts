@@ -15,6 +15,7 @@ import { nicAlias } from '../systems/kubevirt-names.ts';
 import type { Layer } from '../vocabulary.ts';
 import { attachNic, detachNic, type GuestResult, linkNic, type Patience } from './guest-nic.ts';
 import { markHeld } from './hold.ts';
+import { protectedMeanwhile, suspendedMeanwhile, takenFromPod } from './left-alone.ts';
 import { PodChanger } from './pod-changer.ts';
 import { type PodGoal, readPodLayers } from './pod-layers.ts';
 import type { SeenPod } from './pod-observer.ts';
@@ -39,6 +40,7 @@ export class PodWork implements Work<PodAction> {
 
   async carryOut(action: PodAction): Promise<WorkFailure | undefined> {
     await this.#run.pods.open(this.#target.namespace);
+    await this.#refuseKept(action);
     this.#taken.push({ action, before: this.#look() });
     const changer = new PodChanger(this.#run, this.#target, this.#uid, action);
     switch (action.kind) {
@@ -78,6 +80,20 @@ export class PodWork implements Work<PodAction> {
       default:
         return action satisfies never;
     }
+  }
+
+  /**
+   * What the run itself plugged it may take back; what a person protects by now stays in pod and domain.
+   * @throws PatchpanelError `cluster/conflict`
+   */
+  async #refuseKept(action: PodAction): Promise<void> {
+    const names = this.#plan.actions.includes(action) ? takenFromPod(action) : [];
+    if (names.length === 0) return;
+    const { namespace, name } = this.#target;
+    const pod = await this.#run.cluster.get(pods, namespace, name);
+    const reason = pod === undefined ? undefined : (suspendedMeanwhile(pod) ?? protectedMeanwhile(pod, names));
+    if (reason === undefined) return;
+    throw new PatchpanelError('cluster/conflict', `pod ${namespace}/${name} changed meanwhile: ${reason}`);
   }
 
   /** A NIC that the domain does not take is taken out of the pod again, whoever plugged it there: its owner is patchpanel. */
