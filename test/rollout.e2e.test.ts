@@ -24,11 +24,10 @@ suite('rollout', () => {
   afterEach(async () => {
     await heal(here);
     await Promise.all(fleet.map(unmark));
-    // A plug that hung until now has no name in its pod for a moment, and is blocked that long.
+    // A plug that hung until now arrives meanwhile: its VM is blocked, or moves under the run, for a moment.
     for (let attempt = 0; ; attempt += 1) {
       const { outcome } = await scenario.run({ a: [], b: [], c: [], d: [] });
-      assert.equal(outcome.summary.failed, 0, JSON.stringify(outcome));
-      if (outcome.summary.blocked === 0) break;
+      if (outcome.summary.blocked + outcome.summary.failed === 0) break;
       assert.ok(attempt < 20, JSON.stringify(outcome));
     }
   });
