@@ -73,6 +73,24 @@ suite('rollout', () => {
     assert.match(reason(outcome, 'b'), /^fleet\/a of the canaries failed$/);
     assert.deepEqual([outcome.summary.notStarted, outcome.interrupted], [3, false]);
     assert.equal((await scenario.live('b')).owned.length, 0);
+
+    // On a schedule the next run must not try the same on another VM.
+    const again = await scenario.run(nics, {}, scenario.cluster, settings);
+    assert.deepEqual(results(again.outcome), { a: 'blocked', b: 'not-started', c: 'not-started', d: 'not-started' });
+    assert.match(reason(again.outcome, 'b'), /^fleet\/a of the canaries is held$/);
+    assert.equal(again.outcome.summary.writes, 0);
+  });
+
+  test('a VM that is held holds back the waves behind its own', async () => {
+    await here.cluster.misbehave({ name: 'no-plug', value: 'nb' });
+    const settings = { waves: [[{ name: 'early', vms: ['b', 'd'] }]] };
+    const { outcome } = await scenario.run(nics, { actionTimeoutMs: 1500 }, scenario.cluster, settings);
+    const expected = { a: 'not-started', c: 'not-started', d: 'converged' };
+    assert.deepEqual(results(outcome), { b: 'failed', ...expected });
+    const again = await scenario.run(nics, {}, scenario.cluster, settings);
+    const { d: _converged, ...waiting } = expected;
+    assert.deepEqual(results(again.outcome), { b: 'blocked', ...waiting });
+    assert.match(reason(again.outcome, 'a'), /^fleet\/b of the wave "early" is held$/);
   });
 
   test('a canary that converges lets the others go', async () => {

@@ -1,6 +1,6 @@
 /** The {@link Rollout} as something to wait at. */
 import type { Plan, PlanAction, TargetName } from '../plan/model.ts';
-import { canariesOf } from '../plan/waves.ts';
+import { canariesOf, isHeld } from '../plan/waves.ts';
 import { objectKey } from '../vocabulary.ts';
 import { blocksAll } from './blocks.ts';
 import { type Entrant, type Limits, Rollout } from './rollout.ts';
@@ -21,14 +21,15 @@ export function stagesOf({ targets, settings }: Pick<Plan, 'targets' | 'settings
   readonly entrants: readonly Entrant[];
   readonly names: readonly string[];
 } {
-  const canaries = canariesOf(targets, settings.canary, provers(targets));
+  const canaries = canariesNow(targets, settings.canary);
   const waves = new Map(targets.flatMap(({ wave }) => (wave === undefined ? [] : [[wave.index, wave.name] as const])));
   const order = [...waves.keys()].sort((a, b) => a - b);
   // Stage 0 is that of the canaries, whatever their wave; what has no wave has nothing to do.
   const entrants = targets.map(
-    ({ target, wave }, index): Entrant => ({
-      key: gateKey(target),
-      stage: canaries.has(index) ? 0 : 1 + Math.max(0, order.indexOf(wave?.index ?? 0)),
+    (plan, index): Entrant => ({
+      key: gateKey(plan.target),
+      stage: canaries.has(index) ? 0 : 1 + Math.max(0, order.indexOf(plan.wave?.index ?? 0)),
+      ...(isHeld(plan) ? { held: true } : {}),
     }),
   );
   const first = canaries.size > 0 ? 'the canaries' : 'the plan';
@@ -108,6 +109,16 @@ export class Gate {
       tell?.(ruling.kind === 'enter' ? { kind: 'entered' } : { kind: 'refused', reason: ruling.reason });
     }
   }
+}
+
+/**
+ * Who goes first. A target that is held was a canary that failed, or shows as much as one: on a schedule each run would
+ * else take another, and fail it too.
+ */
+function canariesNow(targets: Plan['targets'], canary: Plan['settings']['canary']): ReadonlySet<number> {
+  const held = [...targets.entries()].flatMap(([index, plan]) => (isHeld(plan) ? [index] : []));
+  if (canary !== undefined && held.length > 0) return new Set(held);
+  return canariesOf(targets, canary, provers(targets));
 }
 
 /** They try nothing out: a canary that only follows what an earlier run began would let all others go. */

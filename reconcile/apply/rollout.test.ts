@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { blue, planOf as emptyPlan, planVm } from '../../test/plan-cases.ts';
 import { runningVm } from '../../test/vm-builder.ts';
 import { defaultSettings, type Settings } from '../desired/model.ts';
-import type { Action, Plan, VmPlan } from '../plan/model.ts';
+import type { Action, Blocker, Plan, VmPlan } from '../plan/model.ts';
 import { withWaves } from '../plan/waves.ts';
 import { stagesOf } from './gate.ts';
 import { type Entrant, type Limits, Rollout } from './rollout.ts';
@@ -93,24 +93,30 @@ test('a failure counts at once, though its target is in change until it was take
 
 test('no canary is who only follows, or is blocked', () => {
   const plan = emptyPlan([], []);
-  const given = (name: string, kinds: readonly Action['kind'][], blocked = false): VmPlan => ({
+  const given = (name: string, kinds: readonly Action['kind'][], blocked?: Blocker['code']): VmPlan => ({
     ...planVm([blue], runningVm()),
     target: { kind: 'VirtualMachine', namespace: 'prod', name },
     actions: kinds.map((kind, index) => ({ kind, id: `${name}/${index}`, after: [] }) as unknown as Action),
-    blockers: blocked ? [{ code: 'held', message: '', remedy: '' }] : [],
+    blockers: blocked === undefined ? [] : [{ code: blocked, message: '', remedy: '' }],
   });
   const targets = [
     given('a', ['follow']),
     given('b', ['release']),
-    given('c', ['plug'], true),
+    given('c', ['plug'], 'suspended'),
     given('d', ['follow', 'plug']),
     given('e', ['plug']),
   ];
-  const { entrants } = stagesOf({ targets, settings: { ...plan.settings, canary: { count: 1 } } });
-  assert.deepEqual(
-    entrants.filter(({ stage }) => stage === 0).map(({ key }) => key),
-    ['prod/d'],
-  );
+  const settings = { ...plan.settings, canary: { count: 1 } };
+  const canaries = (of: readonly VmPlan[]): readonly string[] =>
+    stagesOf({ targets: of, settings }).entrants.flatMap(({ key, stage }) => (stage === 0 ? [key] : []));
+  assert.deepEqual(canaries(targets), ['prod/d']);
+  // One that is held was a canary that failed: there is no other until that is settled.
+  const held = [...targets, given('f', [], 'held')];
+  assert.deepEqual(canaries(held), ['prod/f']);
+  const { entrants, names } = stagesOf({ targets: held, settings });
+  const rollout = new Rollout(entrants, { maxInFlight: 4 }, names);
+  rollout.ask('prod/d');
+  assert.deepEqual(rollout.next(), [{ key: 'prod/d', kind: 'refused', reason: 'prod/f of the canaries is held' }]);
 });
 
 test('a fleet that asks at once costs no more than its size', () => {

@@ -11,6 +11,8 @@ export interface Entrant {
   readonly key: string;
   /** Targets of one stage go side by side; a stage opens when all of the one before have ended, and none failed. */
   readonly stage: number;
+  /** It failed in an earlier run, and holds back later stages as if it had failed in this one. */
+  readonly held?: boolean;
 }
 
 export interface Limits {
@@ -48,6 +50,7 @@ export class Rollout {
     this.#stages = new Map(entrants.map(({ key, stage }) => [key, stage]));
     this.#open = new Map();
     for (const { stage } of entrants) this.#open.set(stage, (this.#open.get(stage) ?? 0) + 1);
+    for (const { key, stage, held } of entrants) if (held === true) this.#holdBack(key, stage, 'is held');
   }
 
   /** Something failed, and it holds others back. */
@@ -87,15 +90,17 @@ export class Rollout {
   fail(key: string): void {
     if (this.#failed.has(key)) return;
     this.#failed.add(key);
-    const stage = this.#stageOf(key);
-    if (this.#failedStage === undefined || stage < this.#failedStage) {
-      this.#failedStage = stage;
-      const name = this.#names[stage];
-      this.#failedStageReason = name === undefined ? `${key} failed` : `${key} of ${name} failed`;
-    }
+    this.#holdBack(key, this.#stageOf(key), 'failed');
     const { maxFailures } = this.#limits;
     if (maxFailures === undefined || this.#failed.size < maxFailures) return;
     this.#stopReason ??= `${this.#failed.size} failed, and maxFailures is ${maxFailures}`;
+  }
+
+  #holdBack(key: string, stage: number, what: string): void {
+    if (this.#failedStage !== undefined && stage >= this.#failedStage) return;
+    this.#failedStage = stage;
+    const name = this.#names[stage];
+    this.#failedStageReason = name === undefined ? `${key} ${what}` : `${key} of ${name} ${what}`;
   }
 
   /** Those who never may go on, and those who may now, in the order in which they asked. Each is told once. */

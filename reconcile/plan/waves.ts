@@ -39,12 +39,17 @@ export function withWaves<T extends TargetPlan>(
   return targets.map((plan, index) => {
     const wave = current(index);
     const why = moved.get(index);
-    if (wave === undefined || plan.actions.length === 0) return plan;
+    if (wave === undefined || (plan.actions.length === 0 && !isHeld(plan))) return plan;
     const was = own[index]?.name ?? restName;
     const taker = why === undefined ? undefined : targets[why.taker];
     const notes = taker === undefined ? plan.notes : [...plan.notes, movedNote(wave, was, taker.target)];
     return { ...plan, notes, wave };
   });
+}
+
+/** What failed, and has not been looked at since. */
+export function isHeld({ blockers }: Pick<TargetPlan, 'blockers'>): boolean {
+  return blockers.some(({ code }) => code === 'held');
 }
 
 function movedNote(wave: PlanWave, was: string, taker: TargetName): Note {

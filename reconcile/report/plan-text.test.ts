@@ -183,5 +183,12 @@ test('a plan that goes in stages says so', () => {
   assert.match(planText(plan, plain), /\nIn stages: 1 of the wave "early"; then 1 of the wave "the rest"\.\n/);
   const canary = { ...plan, settings: { ...plan.settings, canary: { count: 1 } } };
   assert.match(planText(canary, plain), /\nIn stages: prod\/db-0 first; then 1 of the wave "the rest"\.\n/);
+  const [first, ...others] = canary.targets;
+  assert.ok(first !== undefined);
+  const held = { ...first, actions: [], blockers: [{ code: 'held', message: 'm', remedy: 'r' }] as const };
+  assert.match(
+    planText({ ...canary, targets: [held, ...others] }, plain),
+    /\nNot begun: 1 behind prod\/db-0 of the canaries, which is held\.\n/,
+  );
   assert.doesNotMatch(planText(samplePlan([samplePlug]), plain), /In stages/);
 });
