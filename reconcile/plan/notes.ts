@@ -43,11 +43,14 @@ export function unmanagedNames({ diff, vm }: Pick<VmContext, 'diff' | 'vm'>): re
     .sort();
 }
 
+/** The note on NICs that are none of patchpanel's business. */
+export const foreignNics = 'unmanaged-nics';
+
 function unmanagedNics(context: VmContext): readonly Note[] {
   const names = unmanagedNames(context);
   if (names.length === 0) return [];
   const message = `neither declared nor plugged by patchpanel, so left alone: ${names.join(', ')}`;
-  return [{ code: 'unmanaged-nics', message }];
+  return [{ code: foreignNics, message }];
 }
 
 /** The note on NICs that were there before they were declared: no reason to list a VM that is as declared. */

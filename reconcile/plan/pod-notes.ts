@@ -2,6 +2,7 @@
 import { editNetworks } from '../systems/multus-edit.ts';
 import { networksAnnotation } from '../systems/multus-networks.ts';
 import type { Note } from './model.ts';
+import { foreignNics } from './notes.ts';
 import { type PodDraft, unmanagedInterfaces } from './pods.ts';
 import { protectedPod, protectionNotes } from './protection.ts';
 
@@ -14,7 +15,7 @@ function unmanaged({ diff }: PodDraft): readonly Note[] {
   const names = unmanagedInterfaces(diff);
   if (names.length === 0) return [];
   const message = `neither declared nor plugged by patchpanel, so left alone: ${names.join(', ')}`;
-  return [{ code: 'unmanaged-nics', message }];
+  return [{ code: foreignNics, message }];
 }
 
 /** Kinds whose pods come from a template, by where that is. */

@@ -174,6 +174,24 @@ test('names can not break out of the Markdown', () => {
   assert.deepEqual(text.match(/^```.*/gm), ['```mermaid', '```', '```diff', '```']);
 });
 
+test('VMs that are as declared, and have NICs of others, are told one by one or counted', () => {
+  const settled = Array.from({ length: 5 }, (_, index) => ({
+    ...samplePlug,
+    target: { ...samplePlug.target, name: `db-${index}` },
+    actions: [],
+    blockers: [],
+    differences: [],
+    notes: [{ code: 'unmanaged-nics', message: 'left alone: x' }],
+  }));
+  assert.equal(planText(samplePlan(settled.slice(0, 3)), plain).match(/left alone: x/g)?.length, 3);
+  const many = planText(samplePlan([...settled, samplePlug]), plain);
+  assert.doesNotMatch(many, /left alone: x/);
+  assert.match(
+    many,
+    /\nnote: 5 VMs as declared have NICs that are neither declared nor plugged by patchpanel, so left alone: prod\/db-0, prod\/db-1, prod\/db-2, and 2 more\n/,
+  );
+});
+
 test('a plan that goes in stages says so', () => {
   const plan = samplePlan([
     { ...samplePlug, wave: { index: 0, name: 'early' } },

@@ -1,7 +1,9 @@
 /** A plan for a terminal or a log. */
 import { actionNames } from '../plan/action-name.ts';
 import { isPodPlan, type Plan, type PlanAction, type TargetPlan } from '../plan/model.ts';
+import { foreignNics } from '../plan/notes.ts';
 import { onlyWaits } from '../plan/restart.ts';
+import { objectKey } from '../vocabulary.ts';
 import { brakeLines } from './brake-words.ts';
 import { pasteLines } from './paste.ts';
 import { portCountLines, portLegend, portStrip } from './port-strip.ts';
@@ -94,6 +96,25 @@ export function planHeader({ cluster }: Plan, style: Style): string {
   return style.dim(`${cluster.server}  KubeVirt ${cluster.kubevirtVersion ?? 'of unknown version'}, ${how}`);
 }
 
+/** So many VMs with nothing but foreign NICs stand each for itself; of a fleet that would be all there is to read. */
+const foldedFrom = 3;
+
+/** As declared, and only in the plan for NICs that are none of its business. */
+function isSettled({ actions, blockers, notes, differences }: TargetPlan): boolean {
+  const nothing = actions.length === 0 && blockers.length === 0;
+  return (
+    nothing && differences.every(({ layer }) => layer === 'guest') && notes.every(({ code }) => code === foreignNics)
+  );
+}
+
+function foldedLines(targets: readonly TargetPlan[], noun: string): readonly string[] {
+  if (targets.length === 0) return [];
+  const names = targets.slice(0, foldedFrom).map(({ target }) => objectKey(target));
+  return [
+    `${targets.length} ${noun}s as declared have NICs that are neither declared nor plugged by patchpanel, so left alone: ${names.join(', ')}, and ${targets.length - names.length} more`,
+  ];
+}
+
 /** The whole plan as text; ends with a newline. */
 export function planText(plan: Plan, style: Style): string {
   const lines = [
@@ -102,10 +123,14 @@ export function planText(plan: Plan, style: Style): string {
     '',
   ];
   const names = actionNames(plan);
-  for (const target of plan.targets) lines.push(...targetLines(target, names, style), '');
-  const undeclared = [...brakeLines(plan), ...undeclaredLines(plan)];
-  for (const line of undeclared) lines.push(style.dim(`note: ${printable(line)}`));
-  if (undeclared.length > 0) lines.push('');
+  const settled = plan.targets.filter(isSettled);
+  const folded = new Set(settled.length > foldedFrom ? settled : []);
+  for (const target of plan.targets) {
+    if (!folded.has(target)) lines.push(...targetLines(target, names, style), '');
+  }
+  const notes = [...foldedLines([...folded], fleetNoun(plan.summary)), ...brakeLines(plan), ...undeclaredLines(plan)];
+  for (const line of notes) lines.push(style.dim(`note: ${printable(line)}`));
+  if (notes.length > 0) lines.push('');
   if (plan.targets.some((target) => target.ports?.strip !== undefined)) lines.push(style.dim(portLegend));
   const signs = plan.targets.flatMap(({ actions }) => actions.map((action) => sign(action)));
   if (signs.includes('~') || signs.includes('.')) lines.push(style.dim(changeLegend));

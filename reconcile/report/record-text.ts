@@ -57,9 +57,13 @@ function runLines({ runs }: RunRecord, now: Date, style: Style): readonly string
 
 /** What a run did, and how long it took. */
 export function runWords({ changed, writes, error, seconds, overrode }: RunRecord['runs'][number]): string {
-  const what = error === undefined ? `${changed} changed, ${count(writes, 'write')}` : printable(error.message);
+  const took = duration(seconds * 1000);
+  const what =
+    error === undefined
+      ? `${changed} changed, ${count(writes, 'write')} in ${took}`
+      : `${printable(error.message)}, after ${took}`;
   const against = overrode === undefined ? '' : `, outside of the windows: ${printable(overrode)}`;
-  return `${what} in ${duration(seconds * 1000)}${against}`;
+  return `${what}${against}`;
 }
 
 export function shortCommit(commit: string | undefined): string {
