@@ -43,7 +43,12 @@ export interface Patience {
   readonly unplugAgainMs: number;
 }
 
-export type GuestResult =
+export type GuestResult = GuestEnd & {
+  /** The domain was so before, or was never asked: none of it is for this run to take back. */
+  readonly untouched?: boolean;
+};
+
+type GuestEnd =
   | { readonly kind: 'done' }
   | {
       readonly kind: 'failed';
@@ -65,7 +70,7 @@ type Round =
   | { readonly kind: 'end'; readonly result: GuestResult }
   /** Look again: at once after something was done, else after a while. */
   | { readonly kind: 'again'; readonly reason: string; readonly atOnce?: boolean };
-type GuestFailure = Extract<GuestResult, { kind: 'failed' }>;
+type GuestFailure = Extract<GuestEnd, { kind: 'failed' }>;
 
 /** Looks again and again, until a round is the end of it or the time is up. */
 async function rounds(
@@ -95,12 +100,14 @@ export async function attachNic(
   tell: TellReason,
 ): Promise<GuestResult> {
   let failedSteps = 0;
+  let wasThere: boolean | undefined;
   async function round(): Promise<Round> {
     const sight = await container.domain();
     if (sight.kind === 'failed') {
       if (sight.retryable) return { kind: 'again', reason: sight.message };
       return end(await undo(container, nic, refusal(sight.message)));
     }
+    wasThere ??= nicOf(sight.domain, nic.name) !== undefined;
     const objection = objectionOf(sight.domain, nic);
     if (objection !== undefined) return end(await undo(container, nic, refusal(objection), true));
     const links = await container.links();
@@ -127,7 +134,7 @@ export async function attachNic(
     tell,
   );
   await container.tidy(nic.wiring.tap);
-  return result;
+  return told(result, wasThere === true);
 }
 
 /** The last of it, once bridge and tap are there. */
@@ -242,7 +249,7 @@ export async function detachNic(
   }
   const tooLate = async (last: string): Promise<GuestResult> =>
     failed('apply/timeout', 'domain', `${last}, after ${requests} ${requests === 1 ? 'request' : 'requests'}`);
-  return await rounds(round, tooLate, patience, tell);
+  return told(await rounds(round, tooLate, patience, tell), requests === 0);
 }
 
 /**
@@ -255,6 +262,7 @@ export async function linkNic(
   patience: Patience,
   tell: TellReason,
 ): Promise<GuestResult> {
+  let isAsked = false;
   async function round(): Promise<Round> {
     const sight = await container.domain();
     if (sight.kind === 'failed')
@@ -262,11 +270,13 @@ export async function linkNic(
     const nic = nicOf(sight.domain, name);
     if (nic?.target === undefined) return end(refusal(`the domain has no NIC "${name}" with a tap`));
     if (nic.linkState === state) return end({ kind: 'done' });
+    isAsked = true;
     const failure = await container.setLink(nic.target, state);
     if (failure !== undefined && !failure.retryable) return end(refusal(failure.message));
     return { kind: 'again', reason: failure?.message ?? `the link of "${name}" is ${nic.linkState}` };
   }
-  return await rounds(round, async (last) => failed('apply/timeout', 'domain', last), patience, tell);
+  const tooLate = async (last: string): Promise<GuestResult> => failed('apply/timeout', 'domain', last);
+  return told(await rounds(round, tooLate, patience, tell), !isAsked);
 }
 
 function nicOf({ nics }: LiveDomain, name: string): DomainNic | undefined {
@@ -294,6 +304,10 @@ async function unwire(
     if (fault === undefined) return undefined;
   }
   return fault;
+}
+
+function told(result: GuestResult, untouched: boolean): GuestResult {
+  return untouched ? { ...result, untouched } : result;
 }
 
 function end(result: GuestResult): Round {

@@ -59,24 +59,11 @@ export class PodWork implements Work<PodAction> {
       case 'domain-attach':
         return await this.#attach(action, changer);
       case 'domain-detach':
-        await this.#refuseForeign(action, changer);
-        return failureIn(
-          await detachNic(
-            this.#container(),
-            { name: action.attachment, ...this.#wiring(action) },
-            this.#patience(),
-            this.#teller(action),
-          ),
-        );
-      case 'domain-link':
-        return failureIn(
-          await linkNic(
-            this.#container(),
-            { name: action.attachment, state: action.state },
-            this.#patience(),
-            this.#teller(action),
-          ),
-        );
+        return await this.#detach(action, changer);
+      case 'domain-link': {
+        const { attachment: name, state } = action;
+        return this.#ended(await linkNic(this.#container(), { name, state }, this.#patience(), this.#teller(action)));
+      }
       default:
         return action satisfies never;
     }
@@ -104,7 +91,7 @@ export class PodWork implements Work<PodAction> {
     const { attachment: name, model, mac, state } = action;
     const nic = { name, model, state, ...this.#wiring(action), ...(mac === undefined ? {} : { mac }) };
     const result = await attachNic(this.#container(), nic, this.#patience(), this.#teller(action));
-    if (result.kind === 'done' || result.undone !== true) return failureIn(result);
+    if (result.kind === 'done' || result.undone !== true) return this.#ended(result);
     const element = await changer.ownedElement(name);
     if (element === undefined) return result;
     const out = await changer.unplug([element]);
@@ -115,18 +102,31 @@ export class PodWork implements Work<PodAction> {
   }
 
   /**
-   * A NIC of the domain goes only where its interface is on the record, or where this run attached it.
+   * A NIC of the domain goes only where its interface is on the record, or where this run attached it. A run before this
+   * one may have taken all of it out: then the record is gone, too, and there is nothing to do.
    * @throws PatchpanelError `cluster/conflict`
    */
-  async #refuseForeign(
-    { attachment, interface: at }: Extract<PodAction, { kind: 'domain-detach' }>,
+  async #detach(
+    action: Extract<PodAction, { kind: 'domain-detach' }>,
     changer: PodChanger,
-  ): Promise<void> {
-    const isOwn = this.#taken.some(({ action }) => action.kind === 'domain-attach' && action.attachment === attachment);
-    if (isOwn || (await changer.ownedElement(attachment))?.interface === at) return;
-    const { namespace, name } = this.#target;
-    const message = `pod ${namespace}/${name} changed meanwhile: "${attachment}" is not on the record of what patchpanel plugged`;
-    throw new PatchpanelError('cluster/conflict', message);
+  ): Promise<WorkFailure | undefined> {
+    const { attachment: name, interface: at } = action;
+    const isOwn = this.#taken.some(({ action: one }) => one.kind === 'domain-attach' && one.attachment === name);
+    if (!isOwn && (await changer.ownedElement(name))?.interface !== at) {
+      const left = await this.#domainObjection([{ element: { name, interface: at }, present: false }]);
+      if (left === undefined) return this.#ended({ kind: 'done', untouched: true });
+      const pod = `${this.#target.namespace}/${this.#target.name}`;
+      const message = `pod ${pod} changed meanwhile: "${name}" is not on the record of what patchpanel plugged, and ${left}`;
+      throw new PatchpanelError('cluster/conflict', message);
+    }
+    const nic = { name, ...this.#wiring(action) };
+    return this.#ended(await detachNic(this.#container(), nic, this.#patience(), this.#teller(action)));
+  }
+
+  /** What was so in the domain before this run is none of what it may take back. */
+  #ended(result: GuestResult): WorkFailure | undefined {
+    if (result.untouched === true) this.#taken.pop();
+    return failureIn(result);
   }
 
   /** What is to come is as declared; what is to go is as the ownership record has it. */
@@ -245,7 +245,7 @@ export class PodWork implements Work<PodAction> {
     this.#run.writes += 1;
   }
 
-  async #domainObjection(ends: readonly FinalEnd[]): Promise<string | undefined> {
+  async #domainObjection(ends: readonly DomainEnd[]): Promise<string | undefined> {
     const container = this.#container();
     const sight = await container.domain();
     if (sight.kind === 'failed') return sight.message;
@@ -271,6 +271,11 @@ export class PodWork implements Work<PodAction> {
 
 interface FinalEnd {
   readonly element: OwnedElement | PlannedElement;
+  readonly present: boolean;
+}
+
+interface DomainEnd {
+  readonly element: Pick<OwnedElement, 'name' | 'interface'>;
   readonly present: boolean;
 }
 

@@ -69,9 +69,10 @@ class WayBack<A extends PlanAction> {
     const back: A[] = [];
     const stuck = new Set(left.flatMap(({ attachment }) => attachment ?? []));
     const failed = new Set<string>();
+    const halted = new Set<string>();
     for (const { action, undoes } of actions) {
-      // The second half of what failed: a record is kept until its NIC is gone.
-      if (failed.has(undoes)) continue;
+      // The rest of what failed: a record is kept until its NIC is gone, and a pod interface while a guest hangs on it.
+      if (failed.has(undoes) || namesIn(action).some((name) => halted.has(name))) continue;
       if (this.#run.whyOver !== undefined) {
         this.stopped = true;
         break;
@@ -85,7 +86,10 @@ class WayBack<A extends PlanAction> {
         break;
       } else {
         failed.add(undoes);
-        for (const name of namesIn(action)) stuck.add(name);
+        for (const name of namesIn(action)) {
+          halted.add(name);
+          stuck.add(name);
+        }
         this.left.push(leftBy(action, outcome));
         // The pod of a VM that is about to move is no place for changes.
         if (action.kind === 'swap') break;
@@ -174,6 +178,7 @@ function namesIn(action: PlanAction): readonly string[] {
   if ('attachment' in action) return [action.attachment];
   if ('attachments' in action) return action.attachments.map((one) => (typeof one === 'string' ? one : one.name));
   if ('element' in action) return [action.element.name];
+  if (action.kind === 'pod-unplug') return action.elements.map(({ name }) => name);
   if ('put' in action) return [...action.put.map(({ name }) => name), ...action.remove];
   return [];
 }

@@ -14,6 +14,7 @@ import type { DomainTarget, PlannedElement } from '../../reconcile/plan/pod-mode
 import { parseLinks } from '../../reconcile/systems/ip-links.ts';
 import { podInterfaceName } from '../../reconcile/systems/kubevirt-names.ts';
 import type { LiveDomain } from '../../reconcile/systems/libvirt-domain.ts';
+import { heldAnnotation } from '../../reconcile/systems/patchpanel.ts';
 import type { Device } from '../../sandbox/node/libvirt-devices.ts';
 import { sourceXml } from '../libvirt/domain-source.ts';
 import { whatIsMissing as missingOfLibvirt } from '../libvirt/install.ts';
@@ -43,6 +44,17 @@ const lan = {
 };
 
 export const domainName = 'appliance';
+
+interface Traces {
+  readonly links: readonly object[];
+  readonly ports: number;
+  readonly leases: readonly string[];
+  readonly networks: unknown;
+  readonly status: readonly string[];
+  readonly owned: readonly string[] | undefined;
+  readonly nics: readonly (string | undefined)[];
+  readonly files: string;
+}
 
 export class AgentStage {
   readonly pods: PodStage;
@@ -146,7 +158,7 @@ export class AgentStage {
   }
 
   /** All traces of NICs: links of pod and node with their addresses, leases, annotations, the domain. */
-  async traces(): Promise<object> {
+  async traces(): Promise<Traces> {
     const { annotations = {} } = (await this.scenario.read('vm')).metadata;
     const { stdout: leases } = await this.pods.plugins.onNode('ls', '/var/lib/cni/networks/lan');
     const { stdout: ports } = await this.pods.plugins.onNode('ls', '/sys/class/net/br-lan/brif');
@@ -185,6 +197,8 @@ export class AgentStage {
     });
     await once(child, 'exit');
     assert.match(told, /stuck|ended/);
+    // Death is no verdict on the change: the next run plans on.
+    assert.equal((await this.scenario.read('vm')).metadata.annotations?.[heldAnnotation], undefined);
     return told.includes('ended');
   }
 }

@@ -79,6 +79,8 @@ agentTest('no port left: tap, bridge, addresses and element are taken back', { p
   const outcome = await stage.apply(stage.plugs(red, blue));
   assert.deepEqual({ ...failure(outcome), reason: '' }, { layer: 'domain', code: 'apply/not-attached', reason: '' });
   assert.match(failure(outcome).reason ?? '', /No more available PCI slots/);
+  // All of it was taken back on the spot; what was attached before is none of this run's.
+  assert.deepEqual(outcome.targets[0]?.reversal, { actions: [], left: [], verified: [], held: true });
   assert.deepEqual(await stage.traces(), before);
   // Once there is a port it works.
   await stage.apply(stage.unplugs(red));
@@ -96,6 +98,50 @@ agentTest('a tap that is busy: refused, it stays, and nothing else is left', { p
   assert.match(failure(outcome).reason ?? '', /belongs to the NIC ua-other/);
   assert.deepEqual(await stage.traces(), before);
 });
+
+agentTest('a NIC of that name is there: neither plug nor unplug touches it', { ports: 2, ...prompt }, async (stage) => {
+  await stage.lab.attach(domainName, { name: 'red', mac: '02:00:00:00:0d:09', tap: 'tap9' });
+  const before = await stage.traces();
+  const red = stage.element('red');
+  const plug = await stage.apply(stage.plugs(red));
+  assert.equal(failure(plug).code, 'apply/not-attached');
+  assert.match(failure(plug).reason ?? '', /hangs on tap9/);
+  assert.deepEqual(
+    plug.targets[0]?.reversal?.actions.map(({ kind, result }) => `${kind} ${result}`),
+    ['pod-unplug done', 'pod-release done'],
+  );
+  assert.deepEqual(await stage.traces(), before);
+  const unplug = await stage.apply(stage.unplugs(red));
+  assert.equal(failure(unplug).code, 'cluster/conflict');
+  assert.match(failure(unplug).reason ?? '', /not on the record .* and the domain XML still has "red"/);
+  assert.deepEqual(await stage.traces(), before);
+});
+
+agentTest(
+  'taken back where another NIC fails, and the guest does not let go: it keeps all of it, until it does',
+  { ports: 1, linux: true },
+  async (stage) => {
+    const { lab } = stage;
+    const before = await stage.traces();
+    const [blue, red] = [stage.element('blue'), stage.element('red')];
+    await lab.must('suspend', domainName);
+    const outcome = await stage.apply(stage.plugs(blue, red), { actionTimeoutMs: 5000 });
+    assert.match(failure(outcome).reason ?? '', /No more available PCI slots/);
+    const reversal = outcome.targets[0]?.reversal;
+    assert.deepEqual(
+      reversal?.actions.map(({ kind, result }) => `${kind} ${result}`),
+      ['domain-detach failed'],
+    );
+    assert.match(reversal?.left[0]?.message ?? '', /the guest has not let "blue" go/);
+    // On the record as well: the next run can take it out.
+    const { nics, owned, status } = await stage.traces();
+    assert.deepEqual({ nics, owned }, { nics: ['ua-blue'], owned: ['blue'] });
+    assert.ok(status.includes(`${blue.interface} demo/lan`), status.join());
+    await lab.must('resume', domainName);
+    assert.deepEqual(results(await stage.apply(stage.unplugs(blue))), { vm: 'converged' });
+    assert.deepEqual(await stage.traces(), before);
+  },
+);
 
 agentTest(
   'a guest that ignores the unplug keeps all of it, until it lets go',
