@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf, exitCodes, isExpected, PatchpanelError, type PatchpanelErrors } from '../reconcile/errors.ts';
 import { errorLines, errorText } from '../reconcile/report/error-text.ts';
+import { takeSecrets } from './read-text.ts';
 import { runFields } from './run-id.ts';
 import { messageStyle } from './terminal.ts';
 
@@ -70,6 +71,7 @@ export async function buildProgram(version: string, exit: Exit, verb?: string): 
 
 /** Runs one command line; returns the exit code of the process. */
 export async function main(argv: readonly string[], version: string): Promise<number> {
+  takeSecrets();
   const exit: Exit = { code: exitCodes.ok };
   try {
     const program = await buildProgram(version, exit, argv[0]);

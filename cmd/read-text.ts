@@ -12,9 +12,36 @@ export function readText(what: string, file: string): string {
   }
 }
 
+/** Variables that hold a secret, or a URL with one in it. */
+const secretVariables = [
+  'PATCHPANEL_GIT_TOKEN',
+  'PATCHPANEL_GIT_PASSWORD',
+  'PATCHPANEL_GITHUB_APP_KEY',
+  'PATCHPANEL_STATUS_TOKEN',
+  'PATCHPANEL_NOTIFY_URL',
+  'PATCHPANEL_PUSHGATEWAY',
+] as const;
+type SecretVariable = (typeof secretVariables)[number];
+
+const taken = new Map<SecretVariable, string>();
+
+/** Takes the secrets out of the environment, which children inherit: the credential plugin of a kubeconfig does. */
+export function takeSecrets(): void {
+  for (const name of secretVariables) {
+    const value = process.env[name];
+    delete process.env[name];
+    if (value) taken.set(name, value);
+  }
+}
+
+/** What was taken from the environment. */
+export function secretVariable(name: SecretVariable): string | undefined {
+  return taken.get(name);
+}
+
 /** From a file, or else from the environment: the command line never carries a secret. */
-export function secret(what: string, file: string | undefined, variable: string): string | undefined {
-  if (file === undefined) return process.env[variable] || undefined;
+export function secret(what: string, file: string | undefined, variable: SecretVariable): string | undefined {
+  if (file === undefined) return secretVariable(variable);
   const text = readText(what, file).trim();
   if (text === '') throw new PatchpanelError('cli/input', `${what} ${file} is empty`);
   return text;

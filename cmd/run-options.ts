@@ -14,7 +14,7 @@ import type { ObjectName } from '../reconcile/vocabulary.ts';
 import type { Channels } from './aftermath.ts';
 import { wholeNumber } from './cluster-options.ts';
 import { type GithubAppFlags, githubApp } from './github-app-options.ts';
-import { httpUrl, secret } from './read-text.ts';
+import { httpUrl, secret, secretVariable } from './read-text.ts';
 import { runId } from './run-id.ts';
 import { certificates, type SourceFlags } from './source-options.ts';
 
@@ -118,7 +118,9 @@ type ChannelFlags = RunFlags & Pick<SourceFlags, 'caFile' | keyof GithubAppFlags
 export function channels(flags: ChannelFlags): Channels {
   const record = recordPlace(flags);
   const { metricsFile } = flags;
-  const pushgateway = httpUrl('--pushgateway', flags.pushgateway, false) ?? urlOfEnvironment('PATCHPANEL_PUSHGATEWAY');
+  const pushgateway =
+    httpUrl('--pushgateway', flags.pushgateway, false) ??
+    httpUrl('PATCHPANEL_PUSHGATEWAY', secretVariable('PATCHPANEL_PUSHGATEWAY'), true);
   const notifyUrl = httpUrl(
     'the URL to notify',
     secret('--notify-url-file', flags.notifyUrlFile, 'PATCHPANEL_NOTIFY_URL'),
@@ -132,10 +134,6 @@ export function channels(flags: ChannelFlags): Channels {
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
     ...(commitStatus === undefined ? {} : { commitStatus }),
   };
-}
-
-function urlOfEnvironment(name: string): string | undefined {
-  return httpUrl(name, process.env[name] || undefined, true);
 }
 
 function statusHost(flags: ChannelFlags): Channels['commitStatus'] {

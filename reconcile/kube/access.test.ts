@@ -85,6 +85,31 @@ test('a credential plugin that fails is said so', async () => {
   });
 });
 
+test('no fault of a kubeconfig, a plugin or a proxy variable repeats the secret that is in it', async () => {
+  const secret = 's3cr3t-a1b2c3d4';
+  const plugin = JSON.stringify({ exec: { command: process.execPath, args: ['-p', `'${secret}'`] } });
+  const proxy = `http://bot:${secret}@127.0.0.1:99999`;
+  const cases: readonly (readonly [string, RegExp, string?])[] = [
+    [`users: [{name: u, user: {token: "${secret}"}}]\n  token: ${secret}`, /not YAML from line \d+, column \d+ on/],
+    [`kind: Config\nusers:\n- name: u\n  user: {token: ${secret}\n`, /not YAML from line \d+, column \d+ on/],
+    [kubeconfig(plugin), /the plugin printed no JSON/],
+    [kubeconfig('{token: t}', { address: 'https://api.example.com' }), /the proxy variable/, proxy],
+  ];
+  for (const [text, message, variable] of cases) {
+    if (variable !== undefined) process.env.HTTPS_PROXY = variable;
+    const used = connect({ kubeconfig: write('secret', text), env: {} }).then((cluster) => cluster.get(pods, 'a', 'a'));
+    const error: unknown = await used.then(
+      () => undefined,
+      (reason) => reason,
+    );
+    delete process.env.HTTPS_PROXY;
+    assert.ok(error instanceof PatchpanelError);
+    assert.equal(error.code, 'cluster/config');
+    assert.match(error.message, message);
+    assert.ok(!`${error.message}${error.remedy}`.includes(secret.slice(0, 6)), error.message);
+  }
+});
+
 test('--context chooses, KUBECONFIG names several files, the first current context wins', async () => {
   const one = write('one', kubeconfig('{token: first}'));
   const two = write('two', kubeconfig('{token: second}', { context: 'two' }));

@@ -12,7 +12,8 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { PatchpanelError } from '../errors.ts';
-import { networkReason } from './failures.ts';
+import { fields } from '../systems/json-shape.ts';
+import { networkCode, networkReason } from './failures.ts';
 import { type InlineKubeconfig, readInlineKubeconfig } from './inline-kubeconfig.ts';
 
 /** What one request carries. */
@@ -188,7 +189,7 @@ async function loadConfig(files: readonly string[], context: string | undefined)
     try {
       one.loadFromFile(file);
     } catch (error) {
-      throw new PatchpanelError('cluster/config', `kubeconfig ${file} can not be read: ${networkReason(error)}`);
+      throw new PatchpanelError('cluster/config', `kubeconfig ${file} can not be read: ${kubeconfigFault(error)}`);
     }
     // The first file that has a name wins, as with kubectl.
     const news = new client.KubeConfig();
@@ -222,6 +223,13 @@ async function loadConfig(files: readonly string[], context: string | undefined)
   return config;
 }
 
+/** What is wrong with a kubeconfig. The parser of client-node quotes the lines around a fault, and the tokens in them. */
+function kubeconfigFault(error: unknown): string {
+  if (!(error instanceof Error) || !('mark' in error)) return networkReason(error);
+  const { line, column } = fields(error.mark);
+  return `it is not YAML from line ${Number(line) + 1}, column ${Number(column) + 1} on`;
+}
+
 /** client-node refuses http unless TLS is not verified, which says nothing where there is no TLS. */
 function allowPlainHttp<T extends { readonly server: string; readonly skipTLSVerify: boolean }>(cluster: T): T {
   return cluster.server.startsWith('http:') ? { ...cluster, skipTLSVerify: true } : cluster;
@@ -232,9 +240,11 @@ async function authenticate(config: KubeConfig): Promise<RequestOptions> {
   try {
     await config.applyToHTTPSOptions(options);
   } catch (error) {
+    // What JSON.parse says quotes what the plugin printed, which may be a token.
+    const reason = error instanceof SyntaxError ? 'the plugin printed no JSON' : networkReason(error);
     throw new PatchpanelError(
       'cluster/config',
-      `the credentials of user ${config.getCurrentUser()?.name} can not be had: ${networkReason(error)}`,
+      `the credentials of user ${config.getCurrentUser()?.name} can not be had: ${reason}`,
     );
   }
   return options;
@@ -279,16 +289,24 @@ function createAgent(
     // HTTPS_PROXY and NO_PROXY, as kubectl takes them: never for a server on this machine.
     ...(isLoopback(server.hostname) ? {} : { proxyEnv: process.env }),
   };
-  if (server.protocol === 'http:') return new HttpAgent(pool);
   const { ca, cert, key, servername, rejectUnauthorized } = tls;
-  return new HttpsAgent({
-    ...pool,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(servername === undefined ? {} : { servername }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  });
+  try {
+    if (server.protocol === 'http:') return new HttpAgent(pool);
+    return new HttpsAgent({
+      ...pool,
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...(servername === undefined ? {} : { servername }),
+      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+    });
+  } catch (error) {
+    if (networkCode(error) !== 'ERR_PROXY_INVALID_CONFIG') throw error;
+    // The value, which Node repeats, may hold a password.
+    throw new PatchpanelError('cluster/config', 'the proxy variable for the API server is not a URL', {
+      remedy: 'Set HTTPS_PROXY (HTTP_PROXY for http) to http://HOST:PORT, or list the server in NO_PROXY.',
+    });
+  }
 }
 
 function isLoopback(hostname: string): boolean {
