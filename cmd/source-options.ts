@@ -115,6 +115,12 @@ function gitAuth(flags: SourceFlags): GitAuth | GithubApp | undefined {
 export function desiredSource(source: string, flags: SourceFlags): DesiredSource {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || /^[\w.-]+@[\w.-]+:/.test(source);
   if (!isUrl) {
+    // What is shown of a folder must not be a URL with a password in it.
+    if (/^(?:https?|ssh|git):/i.test(source)) {
+      throw new PatchpanelError('cli/usage', 'the source begins like a URL, and is none', {
+        remedy: 'Write the URL with two slashes behind the colon; a folder of that name with ./ before it.',
+      });
+    }
     if (flags.ref !== 'HEAD') {
       throw new PatchpanelError('cli/usage', `--ref is for a git URL; ${source} is a folder, read as it is`, {
         remedy: 'Leave --ref out, or give the http(s) URL of the repository.',

@@ -124,6 +124,7 @@ test('no verb and no format shows a secret, whether it succeeds or fails', async
   const failures: readonly (readonly [readonly string[], Record<string, string>])[] = [
     [['plan', url], { PATCHPANEL_GIT_TOKEN: `${mark}old` }],
     [['plan', url.replace('//', `//bot:${mark}url@`)], none],
+    [['plan', url.replace('//', `/bot:${mark}mistyped@`)], none],
     [['plan', `ssh://bot:${mark}ssh@localhost/x.git`], none],
     [['plan', url, ...app, '--github-app-key-file', keyFile], none],
     [['plan', url, ...app, '--github-app-key-file', half], none],
