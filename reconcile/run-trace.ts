@@ -7,6 +7,7 @@ import type { Cluster } from './kube/cluster.ts';
 import { readDomains } from './live/domain.ts';
 import { specNics } from './live/nics.ts';
 import { type DomainXmlPolicy, observe } from './live/observe.ts';
+import { podWish } from './live/wanted.ts';
 import { isPodPlan } from './plan/model.ts';
 import { makePlan } from './plan/plan.ts';
 import { fields } from './systems/json-shape.ts';
@@ -47,12 +48,7 @@ export async function trace(
     domainXml === 'never' ? vm : { ...vm, domain: (await readDomains(cluster, [vm])).get(objectKey(vm)) ?? vm.domain };
   const subject = subjectOf(read, declared, desired !== undefined);
   const live = { ...seen, vms: new Map([[objectKey(target), subject.live]]) };
-  const state: DesiredState = {
-    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? defaultSettings,
-    targets: [subject.desired],
-    files: 0,
-  };
+  const state = alone(desired, { targets: [subject.desired] });
   const [diff] = diffState(state, live);
   if (diff === undefined) throw new Error('the subject of a trace has a difference of its own');
   const [planned] = makePlan([diff], state, live).targets;
@@ -77,11 +73,7 @@ export async function tracePod(
   const key = objectKey(target);
   const candidates = (desired?.pods ?? []).filter(({ query }) => query.namespace === target.namespace);
   const networks = candidates.flatMap(({ attachments }) => attachments.map(({ network }) => network));
-  const wishes = candidates.map(({ query, domain }) => ({
-    key: podQueryKey(query),
-    ...query,
-    ...(domain === undefined ? {} : { domain }),
-  }));
+  const wishes = candidates.map(podWish);
   const byName = wishes.some((wish) => wish.key === key) ? [] : [{ key, ...target }];
   const seen = await observe(cluster, { targets: [], networks, pods: [...wishes, ...byName] }, { domainXml });
   const found = seen.pods?.byQuery.get(key)?.[0];
@@ -95,16 +87,20 @@ export async function tracePod(
   const pod = reading?.find(({ uid }) => uid === found.uid) ?? found;
   const subject = podSubjectOf(pod, declared, desired !== undefined);
   const live = seen.pods === undefined ? seen : { ...seen, pods: { ...seen.pods, byQuery: new Map([[key, [pod]]]) } };
-  const state: DesiredState = {
-    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
-    settings: desired?.settings ?? defaultSettings,
-    targets: [],
-    pods: [subject.desired],
-    files: 0,
-  };
+  const state = alone(desired, { targets: [], pods: [subject.desired] });
   const [diff] = diffPods([subject.desired], live);
   if (diff?.pod === undefined) throw new Error('the subject of a trace has a difference of its own');
   const planned = makePlan([], state, live).targets.find(isPodPlan);
   onEvent({ type: 'observed', vms: 0, pods: 1, milliseconds: performance.now() - started });
   return makePodTrace({ subject, diff, plan: planned, live, evidence, desired, declared: declared !== undefined });
+}
+
+/** The subject of a trace as a desired state of its own. */
+function alone(desired: DesiredState | undefined, subject: Pick<DesiredState, 'targets' | 'pods'>): DesiredState {
+  return {
+    source: desired?.source ?? { kind: 'folder', path: '', digest: '' },
+    settings: desired?.settings ?? defaultSettings,
+    ...subject,
+    files: 0,
+  };
 }

@@ -34,3 +34,8 @@ export interface DomainTarget {
 export function objectKey(object: ObjectName): string {
   return `${object.namespace}/${object.name}`;
 }
+
+/** Order of texts by code units, so that it depends on no locale. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

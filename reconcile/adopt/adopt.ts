@@ -6,7 +6,7 @@ import { activeVmi } from '../diff/layers.ts';
 import type { Position } from '../errors.ts';
 import type { LiveState, LiveVm, SpecNic } from '../live/model.ts';
 import { annotations, portFieldPath } from '../systems/kubevirt-names.ts';
-import { nicModels, type ObjectName, objectKey } from '../vocabulary.ts';
+import { compareText, nicModels, type ObjectName, objectKey } from '../vocabulary.ts';
 
 /** A NIC of the VM that stays out of its declaration, or a field of one that does. */
 export interface LeftOut {
@@ -33,7 +33,7 @@ const maxAttachments = 255;
 export function adoptVms({ vms, macs }: Pick<LiveState, 'vms' | 'macs'>): readonly AdoptedVm[] {
   const staying = [...vms.values()]
     .filter(({ deleting }) => !deleting)
-    .sort((a, b) => compare(objectKey(a), objectKey(b)));
+    .sort((a, b) => compareText(objectKey(a), objectKey(b)));
   const holders = macHolders(staying, macs);
   return staying.map((vm) => adoptVm(vm, holders));
 }
@@ -178,8 +178,4 @@ function knobRemarks({ hardware }: LiveVm): readonly string[] {
   ];
   if (found.length === 0) return [];
   return [`its template sets ${found.join(' and ')}; declare spec.pciePorts to be sure that it keeps its PCIe ports`];
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

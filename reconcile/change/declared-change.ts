@@ -4,7 +4,7 @@ import { podQueryKey } from '../desired/model.ts';
 import type { Position } from '../errors.ts';
 import { sortKeys } from '../plan/canonical-json.ts';
 import type { TargetName } from '../plan/model.ts';
-import type { Json, ObjectName } from '../vocabulary.ts';
+import { compareText, type Json, type ObjectName } from '../vocabulary.ts';
 import type { AttachmentChange, DeclaredChange, FieldChange, ObjectChange } from './model.ts';
 
 interface Declared {
@@ -136,9 +136,5 @@ function nameKey({ namespace, name }: ObjectName): string {
 
 function byTarget({ target: a }: ObjectChange, { target: b }: ObjectChange): number {
   if (a.kind !== b.kind) return a.kind === 'VirtualMachine' ? -1 : 1;
-  return compare(a.namespace, b.namespace) || compare(a.name, b.name);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
 }

@@ -2,7 +2,7 @@
 import type { PatchpanelError, Position } from '../errors.ts';
 import { networkHash } from '../systems/kubevirt-names.ts';
 import { normaliseMac } from '../systems/mac.ts';
-import { objectKey } from '../vocabulary.ts';
+import { compareText, objectKey } from '../vocabulary.ts';
 import { type CheckedDocument, documentError } from './check-document.ts';
 import {
   type DesiredAttachment,
@@ -62,7 +62,7 @@ export class Combination {
       targets: [...this.#targets.values()].map(({ target }) => target).sort(byNamespaceAndName),
       ...(pods.length === 0
         ? {}
-        : { pods: pods.sort((a, b) => compare(a.key, b.key)).map(({ declared }) => declared) }),
+        : { pods: pods.sort((a, b) => compareText(a.key, b.key)).map(({ declared }) => declared) }),
     };
   }
 
@@ -203,11 +203,7 @@ function checkMacs(
 }
 
 function byNamespaceAndName(a: DesiredTarget, b: DesiredTarget): number {
-  return compare(a.target.namespace, b.target.namespace) || compare(a.target.name, b.target.name);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareText(a.target.namespace, b.target.namespace) || compareText(a.target.name, b.target.name);
 }
 
 function place({ file, line, column }: Position): string {

@@ -145,14 +145,17 @@ const brakes = {
   ),
 };
 
+/** Of an object that is known by its kind, whatever its name. */
+const anyMetadata = z
+  .strictObject({ name: objectName.optional().describe('Any name.'), ...metadata })
+  .optional()
+  .describe('Which object this is.');
+
 export const settingsSchema = z
   .strictObject({
     apiVersion: z.literal(apiVersion),
     kind: z.literal('Settings'),
-    metadata: z
-      .strictObject({ name: objectName.optional().describe('Any name.'), ...metadata })
-      .optional()
-      .describe('Which object this is.'),
+    metadata: anyMetadata,
     spec: z
       .strictObject({
         ...z.strictObject(brakes).partial().shape,
@@ -177,10 +180,7 @@ export const policySchema = z
   .strictObject({
     apiVersion: z.literal(apiVersion),
     kind: z.literal('Policy'),
-    metadata: z
-      .strictObject({ name: objectName.optional().describe('Any name.'), ...metadata })
-      .optional()
-      .describe('Which object this is.'),
+    metadata: anyMetadata,
     spec: z
       .strictObject({
         ...z.strictObject(brakes).partial().shape,

@@ -6,7 +6,7 @@ import { networkAttachmentDefinitions, pods, virtualMachineInstances, virtualMac
 import { fields } from '../systems/json-shape.ts';
 import { annotations, labels, launcherAppLabel } from '../systems/kubevirt-names.ts';
 import { ownedAnnotation, sourceAnnotation } from '../systems/patchpanel.ts';
-import { type ObjectName, objectKey } from '../vocabulary.ts';
+import { compareText, type ObjectName, objectKey } from '../vocabulary.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { Compact } from './compact.ts';
 import { type ReadDomainsOptions, readDomains } from './domain.ts';
@@ -96,7 +96,7 @@ export async function observe(
 
   const launchers = await reader.launchers(rows, vmis);
   const live = new Map<string, LiveVm>();
-  for (const vm of vms.toSorted((a, b) => compare(objectKey(a), objectKey(b)))) {
+  for (const vm of vms.toSorted((a, b) => compareText(objectKey(a), objectKey(b)))) {
     const vmi = vmis.get(objectKey(vm));
     live.set(objectKey(vm), joinVm(vm, vmi, vmi === undefined ? [] : (launchers.get(vmi.uid) ?? [])));
   }
@@ -113,7 +113,7 @@ export async function observe(
     vms: live,
     networks: sorted(networks.map((network) => [objectKey(network), network])),
     macs: sorted(macs),
-    undeclared: undeclared.toSorted((a, b) => compare(objectKey(a), objectKey(b))),
+    undeclared: undeclared.toSorted((a, b) => compareText(objectKey(a), objectKey(b))),
     ...(podsFound === undefined ? {} : { pods: podsFound }),
     ...(namesakes.size === 0 ? {} : { namesakes }),
   };
@@ -330,10 +330,5 @@ function undeclaredVm({ metadata }: KubeObject, nics: readonly SpecNic[]): Undec
 }
 
 function sorted<T>(entries: readonly (readonly [string, T])[]): ReadonlyMap<string, T> {
-  return new Map([...new Map(entries)].sort(([a], [b]) => compare(a, b)));
-}
-
-/** By code units, so that the order depends on no locale. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return new Map([...new Map(entries)].sort(([a], [b]) => compareText(a, b)));
 }

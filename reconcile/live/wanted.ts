@@ -1,7 +1,8 @@
 /** What a desired state wants to be read of the cluster. */
-import { type DesiredState, podQueryKey } from '../desired/model.ts';
+import { type DesiredPods, type DesiredState, podQueryKey } from '../desired/model.ts';
 import { objectKey } from '../vocabulary.ts';
 import type { Wanted } from './observe.ts';
+import type { PodWish } from './pods.ts';
 
 export function wantedBy(desired: DesiredState): Wanted {
   return {
@@ -9,14 +10,15 @@ export function wantedBy(desired: DesiredState): Wanted {
     networks: [...desired.targets, ...(desired.pods ?? [])].flatMap(({ attachments }) =>
       attachments.map(({ network }) => network),
     ),
-    pods: (desired.pods ?? []).map(({ query, domain }) => ({
-      key: podQueryKey(query),
-      ...query,
-      ...(domain === undefined ? {} : { domain }),
-    })),
+    pods: (desired.pods ?? []).map(podWish),
     portField: desired.targets.some(({ pciePorts }) => pciePorts !== undefined),
     everywhere: desired.settings.prune && desired.source.mark !== undefined,
   };
+}
+
+/** The pods that one declaration is about. */
+export function podWish({ query, domain }: Pick<DesiredPods, 'query' | 'domain'>): PodWish {
+  return { key: podQueryKey(query), ...query, ...(domain === undefined ? {} : { domain }) };
 }
 
 /** Of pods that two states name, the one with a domain has more to be read. */

@@ -3,7 +3,7 @@ import { activeVmi } from '../diff/layers.ts';
 import { elementsOf } from '../diff/pods.ts';
 import type { LiveState, LiveVm } from '../live/model.ts';
 import { normaliseMac } from '../systems/mac.ts';
-import { objectKey } from '../vocabulary.ts';
+import { compareText, objectKey } from '../vocabulary.ts';
 import type { Blocker } from './model.ts';
 import { blocker, type Step } from './steps.ts';
 
@@ -55,7 +55,7 @@ export function macHolders(live: LiveState): MacHolders {
     if (!live.vms.has(vm)) add(mac, { vm, nic: nic.join('/') });
   }
   return new Map(
-    [...holders].map(([mac, known]) => [mac, [...known.values()].sort((a, b) => compare(label(a), label(b)))]),
+    [...holders].map(([mac, known]) => [mac, [...known.values()].sort((a, b) => compareText(label(a), label(b)))]),
   );
 }
 
@@ -213,8 +213,4 @@ function taken(name: string, mac: string, { vm, nic }: MacHolder): Blocker {
 
 function label({ vm, nic }: MacHolder): string {
   return `${vm}/${nic}`;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -3,7 +3,7 @@ import type { DesiredState, DesiredTarget, RestartPolicy, Settings } from '../de
 import type { TargetDiff } from '../diff/model.ts';
 import { pruneVerdict } from '../diff/prune.ts';
 import type { LiveState } from '../live/model.ts';
-import { objectKey } from '../vocabulary.ts';
+import { compareText, objectKey } from '../vocabulary.ts';
 import type { TimeWindow } from '../windows/windows.ts';
 import { attachmentOutcome, planned, wantsWrite } from './attachments.ts';
 import { runStateOf, vmBlockers } from './eligibility.ts';
@@ -391,9 +391,5 @@ function isWorthListing({
 function byKey(a: Draft, b: Draft): number {
   const one = a.diff.desired.target;
   const other = b.diff.desired.target;
-  return compare(one.namespace, other.namespace) || compare(one.name, other.name);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareText(one.namespace, other.namespace) || compareText(one.name, other.name);
 }
